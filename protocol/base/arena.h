@@ -1,0 +1,37 @@
+/* SPDX-License-Identifier: LicenseRef-OfficeFlow
+ * Bump allocator: many small allocations, one free. Holds decoded messages and call scratch. */
+#ifndef KB_ARENA_H
+#define KB_ARENA_H
+
+#include "protocol/base/mem.h"
+
+typedef struct kb_arena_block kb_arena_block;
+
+/** Zero-filled plus kb_arena_init() is ready for use; nothing is allocated before the first need.
+ */
+typedef struct kb_arena {
+    kb_mem *mem;
+    kb_arena_block *head;
+    size_t used;  /**< bytes handed out since the last reset                    */
+    size_t limit; /**< most bytes `used` may reach; a hostile count stops here  */
+} kb_arena;
+
+/** `limit` 0: 16 MiB. */
+void kb_arena_init(kb_arena *arena, kb_mem *mem, size_t limit);
+/** Free all blocks; the arena can be used again. */
+void kb_arena_cleanup(kb_arena *arena);
+/** Forget all contents, keep one block for the next use. */
+void kb_arena_reset(kb_arena *arena);
+
+/** 16-byte aligned, uninitialised; NULL at the limit or out of memory. `size` 0 gives a valid
+ * pointer. */
+void *kb_arena_alloc(kb_arena *arena, size_t size);
+void *kb_arena_zalloc(kb_arena *arena, size_t size);
+/** Array of `count` zeroed items; NULL also when the product overflows. */
+void *kb_arena_array(kb_arena *arena, size_t count, size_t item_size);
+/** Copy of the slice; null stays null (check ptr of a non-null input for NULL = out of memory). */
+kc_bytes kb_arena_copy(kb_arena *arena, kc_bytes bytes);
+/** Zero-terminated text by format; NULL out of memory. */
+char *kb_arena_printf(kb_arena *arena, const char *fmt, ...) KC_PRINTF(2, 3);
+
+#endif
