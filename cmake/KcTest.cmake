@@ -7,6 +7,11 @@ pkg_check_modules(CHECK REQUIRED IMPORTED_TARGET check)
 function(kc_check_test file)
   cmake_parse_arguments(arg "" "LABEL;TIMEOUT" "LINK;ENV" ${ARGN})
   get_filename_component(target ${file} NAME_WE)
+  if(arg_LABEL MATCHES "broker|cluster") # test_producer.c is a unit test and a broker test
+    set(target ${arg_LABEL}_${target})
+  endif()
+  string(REGEX REPLACE "^test_" "" module ${target})
+  string(REGEX REPLACE "^[a-z]+_test_" "" module ${module})
   get_filename_component(path ${file} ABSOLUTE)
   set_property(DIRECTORY APPEND PROPERTY CMAKE_CONFIGURE_DEPENDS ${path})
   if(NOT arg_TIMEOUT)
@@ -48,8 +53,9 @@ int main(void)
   add_executable(${target} ${runner})
   target_link_libraries(${target} PRIVATE kc_flags ${arg_LINK} PkgConfig::CHECK)
   foreach(name IN LISTS names)
-    add_test(NAME ${arg_LABEL}.${target}.${name} COMMAND ${target})
-    set_tests_properties(${arg_LABEL}.${target}.${name} PROPERTIES
+    set(case ${arg_LABEL}.${module}.${name})
+    add_test(NAME ${case} COMMAND ${target})
+    set_tests_properties(${case} PROPERTIES
       LABELS ${arg_LABEL} TIMEOUT ${arg_TIMEOUT} SKIP_RETURN_CODE 77
       ENVIRONMENT "CK_RUN_CASE=${name};${arg_ENV}")
   endforeach()

@@ -10,8 +10,6 @@
 #define MAGIC 2
 /* Length, attributes, two deltas, two lengths, header count: the shortest record. */
 #define RECORD_BYTES_MIN 7
-/* Two lengths: the shortest header. */
-#define HEADER_BYTES_MIN 2
 /* What the batch length counts: the header from the leader epoch on; for magic 0 and 1 a message.
  */
 #define LENGTH_MIN        (KP_BATCH_HEADER_BYTES - KP_BATCH_OVERHEAD_BYTES)
@@ -185,8 +183,6 @@ static kc_err check_headers(kp_record_iter *iter, const kp_record *record)
     kc_header header;
     const uint8_t *p = record->headers_raw.ptr;
     const uint8_t *end = p + record->headers_raw.len;
-    if ((size_t)record->header_count > record->headers_raw.len / HEADER_BYTES_MIN)
-        return KC_ERR_MALFORMED;
     for (int32_t left = record->header_count; left > 0 && p; left--)
         p = get_header(p, end, &header);
     if (p != end)

@@ -4,6 +4,7 @@
 #include "protocol/base/error.h"
 #include "protocol/compress_codec.h"
 
+#define ZLIB_CONST /* input is const */
 #include <zlib.h>
 
 /* 15 bits of window; 16 more select the gzip wrapper. */
@@ -36,7 +37,7 @@ static kc_err deflate_once(z_stream *z, kc_bytes in, kb_buf *out)
     uint8_t *pos = bound <= UINT_MAX ? kb_buf_reserve(out, bound) : NULL;
     if (!pos)
         return KC_ERR_NOMEM;
-    z->next_in = (z_const Bytef *)(uintptr_t)in.ptr;
+    z->next_in = in.ptr;
     z->avail_in = (uInt)in.len;
     z->next_out = pos;
     z->avail_out = (uInt)bound;
@@ -111,7 +112,7 @@ static kc_err gzip_decompress(kp_codec_cache *cache, kc_bytes in, bool lz4_broke
     z_stream z = {.zalloc = zlib_alloc,
                   .zfree = zlib_free,
                   .opaque = out->mem,
-                  .next_in = (z_const Bytef *)(uintptr_t)in.ptr,
+                  .next_in = in.ptr,
                   .avail_in = (uInt)in.len};
     int rc = inflateInit2(&z, WINDOW_BITS_GZIP);
     if (rc != Z_OK)

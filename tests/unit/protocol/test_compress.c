@@ -264,6 +264,19 @@ START_TEST(gzip_of_several_members_is_read)
 }
 END_TEST
 
+START_TEST(a_forged_size_in_the_gzip_trailer_is_not_believed)
+{
+    begin(0);
+    ck_assert_int_eq(kp_compress(KP_CODEC_GZIP, 1, KC_STR("text"), &packed), KC_OK);
+    memset(packed.data + packed.len - 4, 0x7f, 4); /* 2 GB */
+    mem.peak = mem.used;
+    ck_assert_int_eq(kp_decompress(KP_CODEC_GZIP, kb_buf_bytes(&packed), false, &plain),
+                     KC_ERR_COMPRESSION);
+    ck_assert_uint_lt(mem.peak, (size_t)1 << 17);
+    finish();
+}
+END_TEST
+
 START_TEST(bytes_behind_gzip_and_lz4_are_ignored_as_java_does)
 {
     static const kp_codec codecs[] = {KP_CODEC_GZIP, KP_CODEC_LZ4};
@@ -452,6 +465,8 @@ START_TEST(zstd_of_every_kind_and_of_several_frames_is_read)
     };
     static const size_t repeats[] = {1, 1, 1, 1, 4};
     begin(4 * MIB);
+    ck_assert_int_eq(unpack_hex(KP_CODEC_ZSTD, ZSTD_SIZED), KC_OK);
+    ck_assert_uint_lt(plain.cap, 4096); /* no more than the size it states */
     for (size_t i = 0; i < 5; i++) {
         ck_assert_int_eq(unpack_hex(KP_CODEC_ZSTD, frames[i]), KC_OK);
         ck_assert_uint_eq(plain.len, repeats[i] * 920);

@@ -1,0 +1,104 @@
+/* SPDX-License-Identifier: LicenseRef-OfficeFlow
+ * The inside of the pool: brokers, their links, and the queue for any broker. */
+#ifndef KN_POOL_CORE_H
+#define KN_POOL_CORE_H
+
+#include "net/conn.h"
+#include "net/pool.h"
+#include "protocol/base/map.h"
+
+/** For any broker: after this long without a connection the next one is tried beside it. */
+#define KN_HEDGE_MS 1000
+/** How long a broker that only understood an older ApiVersions is asked in that version. */
+#define KN_OLD_VERSIONS_MS 600000
+
+typedef struct kn_broker {
+    kb_list node;
+    kn_pool *pool;
+    int32_t id; /**< -1: a bootstrap address */
+    char *host;
+    uint16_t port;
+    kb_list links;
+    kp_versions versions;
+    bool has_versions;
+    bool is_gone;
+    int16_t ask_version; /**< of the first ApiVersions request; -1: the highest */
+    int64_t ask_until_us;
+} kn_broker;
+
+/** One lane to one broker: a queue, and a connection when there is need of one. */
+typedef struct kn_link {
+    kb_list node;
+    kn_broker *broker;
+    kn_lane lane;
+    uint32_t owner;
+    kb_list waiting;
+    int64_t waiting_deadline_us; /**< no later than the nearest of `waiting`; INT64_MAX: none */
+    kn_conn *conn;               /**< NULL: none */
+    uint32_t failures;           /**< in a row */
+    int64_t retry_at_us;
+    int64_t mute_until_us;
+    bool is_wanted; /**< by the queue for any broker */
+    kc_err doom;    /**< it is to go, and this is what its requests hear; KC_OK: stay */
+    kn_timer timer;
+    kn_task task;
+} kn_link;
+
+struct kn_pool {
+    kn_pool_options options;
+    kn_conn_env env;
+    kn_conn_stats stats;
+    kn_recycler recycler;
+    kb_map by_id;
+    kb_list brokers;   /**< known              */
+    kb_list bootstrap; /**< as configured      */
+    kb_list gone;      /**< forgotten, with links still ending */
+    kb_list detached;  /**< connections that drain, without a link */
+    kb_list refused;   /**< requests to complete with request->refused */
+    kn_task refused_task;
+    kb_list any; /**< requests for any broker */
+    kn_task any_task;
+    kn_timer any_timer;
+    uint32_t any_next;
+    int64_t hedge_at_us;
+    kc_error last_error;
+    uint32_t open;
+    uint64_t connects, disconnects;
+    bool is_closing;
+};
+
+/* pool_link.c */
+
+/** Find or make; NULL out of memory. */
+kn_link *kn_link_get(kn_broker *broker, kn_lane lane, uint32_t owner);
+/** The same without making it. */
+kn_link *kn_link_find(const kn_broker *broker, kn_lane lane, uint32_t owner);
+void kn_link_submit(kn_link *link, kn_request *request);
+/** Look at the link at the end of this turn. */
+void kn_link_kick(kn_link *link);
+bool kn_link_is_muted(const kn_link *link);
+/** End it: what is there is told `code`. */
+void kn_link_doom(kn_link *link, kc_err code);
+/** The broker moved: new requests go to the new address, what is in flight ends on the old
+ * connection. */
+void kn_link_detach(kn_link *link);
+/** Complete everything now and free. */
+void kn_link_close(kn_link *link, kc_err code);
+void kn_detached_close(kn_conn *conn, kc_err code);
+void kn_broker_free(kn_broker *broker);
+/** Complete all of a list; what is submitted meanwhile stays out. */
+void kn_fail_all(kb_list *list, const kc_error *error, int32_t broker_id);
+
+/* pool_any.c */
+
+void kn_any_init(kn_pool *pool);
+void kn_any_submit(kn_pool *pool, kn_request *request);
+/** Something changed that may let requests go. */
+void kn_any_kick(kn_pool *pool);
+
+/* pool.c */
+
+/** The sentence for the codes the pool itself gives. */
+void kn_pool_error(kc_error *error, kc_err code, int32_t broker_id);
+
+#endif
