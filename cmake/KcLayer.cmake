@@ -5,8 +5,10 @@ add_library(kc_flags INTERFACE)
 target_compile_features(kc_flags INTERFACE c_std_11)
 target_include_directories(kc_flags INTERFACE ${PROJECT_SOURCE_DIR})
 target_compile_definitions(kc_flags INTERFACE KC_VERSION="${PROJECT_VERSION}")
+# gcc 12 moves the load of an intrusive list's head out of a loop that takes items off it (kn_conn_flush), unless
+# told not to reason by types.
 target_compile_options(kc_flags INTERFACE
-  -fvisibility=hidden -fno-strict-overflow -Wall -Wextra -Wpedantic -Wshadow -Wconversion -Wsign-conversion
+  -fvisibility=hidden -fno-strict-aliasing -fno-strict-overflow -Wall -Wextra -Wpedantic -Wshadow -Wconversion -Wsign-conversion
   -Wstrict-prototypes -Wmissing-prototypes -Wpointer-arith -Wwrite-strings -Wvla -Wundef -Wformat=2
   -Wcast-align $<$<BOOL:${KC_WERROR}>:-Werror>)
 if(KC_SANITIZE)

@@ -286,6 +286,8 @@ static void fail_sent(kn_conn *conn, kn_request *request, bool is_first)
         error.code = KC_ERR_DISCONNECTED;
         error.flags = kc_err_flags(KC_ERR_DISCONNECTED);
     }
+    if (request == conn->expired)
+        conn->expired = NULL; // its memory may be gone after this
     kn_request_fail(request, &error, true, conn->broker_id);
 }
 

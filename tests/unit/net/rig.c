@@ -304,7 +304,7 @@ kn_pool_options rig_options(rig *r, const char *bootstrap)
 {
     return (kn_pool_options){.mem = &r->mem,
                              .loop = r->loop,
-                             .network = kn_mem_network_base(r->network),
+                             .network = r->network ? kn_mem_network_base(r->network) : NULL,
                              .rand = &r->rand,
                              .bootstrap_servers = kc_str(bootstrap),
                              .client_id = KC_STR("rig"),
@@ -454,7 +454,7 @@ void rig_conn_init(rig *r, rig_conn *c)
     kn_recycler_init(&c->recycler, &r->mem, r->loop);
     c->env = (kn_conn_env){.mem = &r->mem,
                            .loop = r->loop,
-                           .network = kn_mem_network_base(r->network),
+                           .network = r->network ? kn_mem_network_base(r->network) : NULL,
                            .recycler = &c->recycler,
                            .stats = &c->stats,
                            .client_id = KC_STR("rig"),

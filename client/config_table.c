@@ -1,0 +1,292 @@
+/* SPDX-License-Identifier: LicenseRef-OfficeFlow
+ * The one table of properties: names and defaults of the Java client of Kafka 4.3 where it has
+ * them. */
+#include "client/config_table.h"
+
+#include "protocol/base/text.h"
+
+_Static_assert(sizeof(kc_offset_reset) == sizeof(int32_t), "words are stored as int32_t");
+_Static_assert(sizeof(kp_codec) == sizeof(int32_t), "words are stored as int32_t");
+
+#define LATER(what) what " comes with a later release"
+
+static const kc_word security_words[] = {
+    {"PLAINTEXT", 0, NULL, NULL},
+    {"SSL", 1, NULL, LATER("TLS") ": use PLAINTEXT"},
+    {"SASL_PLAINTEXT", 2, NULL, LATER("SASL") ": use PLAINTEXT"},
+    {"SASL_SSL", 3, NULL, LATER("SASL over TLS") ": use PLAINTEXT"},
+    {NULL, 0, NULL, NULL},
+};
+static const kc_word debug_words[] = {
+    {"metadata", 0, NULL, NULL}, {"net", 0, NULL, NULL},   {"producer", 0, NULL, NULL},
+    {"consumer", 0, NULL, NULL}, {"group", 0, NULL, NULL}, {"admin", 0, NULL, NULL},
+    {"all", 0, NULL, NULL},      {NULL, 0, NULL, NULL},
+};
+static const kc_word acks_words[] = {
+    {"all", -1, NULL, NULL}, {"-1", -1, NULL, NULL}, {"0", 0, NULL, NULL},
+    {"1", 1, NULL, NULL},    {NULL, 0, NULL, NULL},
+};
+static const kc_word idempotence_words[] = {
+    {"false", 0, NULL, NULL},
+    {"true", 1, NULL, LATER("the idempotent producer") ": set it to false or leave it out"},
+    {NULL, 0, NULL, NULL},
+};
+static const kc_word compression_words[] = {
+    {"none", KP_CODEC_NONE, NULL, NULL},     {"gzip", KP_CODEC_GZIP, NULL, NULL},
+    {"snappy", KP_CODEC_SNAPPY, NULL, NULL}, {"lz4", KP_CODEC_LZ4, NULL, NULL},
+    {"zstd", KP_CODEC_ZSTD, NULL, NULL},     {NULL, 0, NULL, NULL},
+};
+static const kc_word partitioner_words[] = {
+    {"murmur2", 0, "org.apache.kafka.clients.producer.internals.DefaultPartitioner", NULL},
+    {"roundrobin", 1, "org.apache.kafka.clients.producer.RoundRobinPartitioner", NULL},
+    {NULL, 0, NULL, NULL},
+};
+static const kc_word assignor_words[] = {
+    {"range", 0, "org.apache.kafka.clients.consumer.RangeAssignor", NULL},
+    {"roundrobin", 1, "org.apache.kafka.clients.consumer.RoundRobinAssignor",
+     LATER("this assignor") ": use range"},
+    {"sticky", 2, "org.apache.kafka.clients.consumer.StickyAssignor",
+     LATER("this assignor") ": use range"},
+    {"cooperative-sticky", 3, "org.apache.kafka.clients.consumer.CooperativeStickyAssignor",
+     LATER("this assignor") ": use range"},
+    {NULL, 0, NULL, NULL},
+};
+static const kc_word reset_words[] = {
+    {"latest", KC_RESET_LATEST, NULL, NULL},
+    {"earliest", KC_RESET_EARLIEST, NULL, NULL},
+    {"none", KC_RESET_NONE, NULL, NULL},
+    {NULL, 0, NULL, NULL},
+};
+static const kc_word isolation_words[] = {
+    {"read_uncommitted", 0, NULL, NULL},
+    {"read_committed", 1, NULL, NULL},
+    {NULL, 0, NULL, NULL},
+};
+
+#define AT(field) (uint16_t) offsetof(kc_settings, field)
+#define STRING(name, field, fallback, allowed, is_empty_fine, scope, doc)                          \
+    {                                                                                              \
+        {name, "string", fallback, allowed, scope, doc}, KC_KIND_STRING, AT(field), 0, 0, NULL,    \
+            is_empty_fine                                                                          \
+    }
+/* Numbers are written once: as the check and, by the preprocessor, as the text of the documents. */
+#define INT(name, field, fallback, low, high, scope, doc)                                          \
+    {                                                                                              \
+        {name, "int", #fallback, "[" #low ", " #high "]", scope, doc}, KC_KIND_INT, AT(field),     \
+            low, high, NULL, false                                                                 \
+    }
+#define LONG(name, field, fallback, low, high, scope, doc)                                         \
+    {                                                                                              \
+        {name, "long", #fallback, "[" #low ", " #high "]", scope, doc}, KC_KIND_LONG, AT(field),   \
+            low, high, NULL, false                                                                 \
+    }
+#define BOOLEAN(name, field, fallback, scope, doc)                                                 \
+    {                                                                                              \
+        {name, "boolean", #fallback, "true, false", scope, doc}, KC_KIND_BOOLEAN, AT(field), 0, 1, \
+            NULL, false                                                                            \
+    }
+#define LIST(name, field, fallback, allowed, words, is_empty_fine, scope, doc)                     \
+    {                                                                                              \
+        {name, "list", fallback, allowed, scope, doc}, KC_KIND_LIST, AT(field), 0, 0, words,       \
+            is_empty_fine                                                                          \
+    }
+#define WORD(name, type, kind, field, fallback, allowed, words, scope, doc)                        \
+    {                                                                                              \
+        {name, type, fallback, allowed, scope, doc}, kind, AT(field), 0, 0, words, false           \
+    }
+
+#define CLIENT   "client"
+#define PRODUCER "producer"
+#define CONSUMER "consumer"
+
+const kc_config_row kc_config_rows[] = {
+    LIST("bootstrap.servers", bootstrap_servers, "localhost:9092", "host:port,...", NULL, false,
+         CLIENT,
+         "Where to begin: addresses of some brokers. The others are learned from these. IPv6 "
+         "literals stand in brackets."),
+    STRING("client.id", client_id, "kafkac", "", true, CLIENT,
+           "Name of this client in the brokers' logs, metrics and quotas."),
+    LONG("memory.bytes.max", memory_bytes_max, 134217728, 1048576, 1099511627776, CLIENT,
+         "Most bytes the client and everything opened on it may hold. Never crossed. (Not of the "
+         "Java client.)"),
+    INT("request.timeout.ms", request_timeout_ms, 30000, 1, 2147483647, CLIENT,
+        "Longest wait for the answer to one request; then the connection is closed and the request "
+        "tried again where that is safe."),
+    INT("default.api.timeout.ms", default_api_timeout_ms, 60000, 1, 2147483647, CLIENT,
+        "Time for a whole call with all its retries, where the call names none."),
+    INT("socket.connection.setup.timeout.ms", socket_connection_setup_timeout_ms, 10000, 1,
+        2147483647, CLIENT,
+        "Longest time to connect. Grows with every failure in a row, up to the maximum."),
+    INT("socket.connection.setup.timeout.max.ms", socket_connection_setup_timeout_max_ms, 30000, 1,
+        2147483647, CLIENT, "Where that growth ends."),
+    INT("reconnect.backoff.ms", reconnect_backoff_ms, 50, 0, 2147483647, CLIENT,
+        "Wait before a broker is connected again. Doubles with every failure in a row, up to the "
+        "maximum, with 20 % of chance."),
+    INT("reconnect.backoff.max.ms", reconnect_backoff_max_ms, 1000, 0, 2147483647, CLIENT,
+        "Where that growth ends."),
+    INT("retry.backoff.ms", retry_backoff_ms, 100, 0, 2147483647, CLIENT,
+        "Wait before a failed request is tried again. Doubles with every failure, up to the "
+        "maximum, with 20 % of chance."),
+    INT("retry.backoff.max.ms", retry_backoff_max_ms, 1000, 0, 2147483647, CLIENT,
+        "Where that growth ends."),
+    INT("connections.max.idle.ms", connections_max_idle_ms, 540000, -1, 2147483647, CLIENT,
+        "Close a connection unused for so long, before the broker does (10 minutes by default). "
+        "-1 or 0: never."),
+    INT("metadata.max.age.ms", metadata_max_age_ms, 300000, 0, 2147483647, CLIENT,
+        "Ask anew for brokers and topics after this time, also when nothing failed."),
+    INT("metadata.recovery.rebootstrap.trigger.ms", metadata_recovery_rebootstrap_trigger_ms,
+        300000, 0, 2147483647, CLIENT,
+        "When no known broker has answered for so long, begin anew with bootstrap.servers."),
+    INT("send.buffer.bytes", send_buffer_bytes, -1, -1, 2147483647, CLIENT,
+        "SO_SNDBUF of a connection. -1: the system's, which grows by itself."),
+    INT("receive.buffer.bytes", receive_buffer_bytes, -1, -1, 2147483647, CLIENT,
+        "SO_RCVBUF of a connection. -1: the system's, which grows by itself."),
+    INT("receive.message.max.bytes", receive_message_max_bytes, 104857600, 1000, 2147483647, CLIENT,
+        "A larger answer closes the connection. (Not of the Java client.)"),
+    WORD("security.protocol", "string", KC_KIND_WORD_TEXT, security_protocol, "PLAINTEXT",
+         "PLAINTEXT", security_words, CLIENT, "How to talk to brokers."),
+    LIST("debug", debug, "", "metadata, net, producer, consumer, group, admin, all", debug_words,
+         true, CLIENT,
+         "Which debug lines are made when the log level is debug; empty: all. (Not of the Java "
+         "client.)"),
+
+    WORD("acks", "string", KC_KIND_WORD_INT, acks, "all", "all, -1, 0, 1", acks_words, PRODUCER,
+         "Who must have a batch before it counts as sent: all in-sync replicas, the leader (1), "
+         "nobody (0)."),
+    INT("linger.ms", linger_ms, 5, 0, 2147483647, PRODUCER,
+        "How long a batch that is not full waits for more records."),
+    INT("batch.size", batch_size, 16384, 0, 2147483647, PRODUCER,
+        "Bytes at which a batch is full. A larger record gets a batch of its own."),
+    LONG("buffer.memory", buffer_memory, 33554432, 0, 1099511627776, PRODUCER,
+         "Bytes of records that may wait to be sent. A send above it fails with "
+         "KC_ERR_BUFFER_FULL."),
+    INT("max.request.size", max_request_size, 1048576, 0, 2147483647, PRODUCER,
+        "Most bytes of one request, and so of one record."),
+    INT("delivery.timeout.ms", delivery_timeout_ms, 120000, 1, 2147483647, PRODUCER,
+        "Time from the send of a record to its success or failure. At least linger.ms + "
+        "request.timeout.ms."),
+    INT("max.in.flight.requests.per.connection", max_in_flight_requests_per_connection, 5, 1,
+        2147483647, PRODUCER,
+        "Requests that may wait for their answer on one connection. Without idempotence more than "
+        "1 may change the order of records when one is tried again."),
+    INT("retries", retries, 2147483647, 0, 2147483647, PRODUCER,
+        "How often a failed batch is sent again, within delivery.timeout.ms."),
+    WORD("enable.idempotence", "boolean", KC_KIND_WORD_BOOL, enable_idempotence, "false", "false",
+         idempotence_words, PRODUCER,
+         "Each record once in the log, in order, also when requests are tried again. Comes with a "
+         "later release."),
+    WORD("compression.type", "string", KC_KIND_WORD_INT, compression_type, "none",
+         "none, gzip, snappy, lz4, zstd", compression_words, PRODUCER,
+         "Compression of batches. snappy and zstd may be left out of a build."),
+    INT("compression.gzip.level", compression_gzip_level, -1, -1, 9, PRODUCER,
+        "-1: zlib's own default; 1 fast to 9 small."),
+    INT("compression.lz4.level", compression_lz4_level, 9, 1, 17, PRODUCER, "1 fast to 17 small."),
+    INT("compression.zstd.level", compression_zstd_level, 3, -131072, 22, PRODUCER,
+        "-131072 fast to 22 small."),
+    WORD("partitioner.class", "string", KC_KIND_WORD_TEXT, partitioner, "murmur2",
+         "murmur2, roundrobin", partitioner_words, PRODUCER,
+         "How a partition is chosen: by the hash of the key and sticky without key, as the Java "
+         "client does, or in turn. Java's class names are understood."),
+
+    STRING("group.id", group_id, NULL, "", false, CONSUMER,
+           "The group to join and to commit for. Without one a consumer can only be assigned."),
+    STRING("group.instance.id", group_instance_id, NULL, "", false, CONSUMER,
+           "Makes a static member: a restart within session.timeout.ms moves no partition."),
+    INT("session.timeout.ms", session_timeout_ms, 45000, 1, 2147483647, CONSUMER,
+        "A member silent for so long is out of the group."),
+    INT("heartbeat.interval.ms", heartbeat_interval_ms, 3000, 1, 2147483647, CONSUMER,
+        "Time between heartbeats; below session.timeout.ms, usually a third of it at most."),
+    INT("max.poll.interval.ms", max_poll_interval_ms, 300000, 1, 2147483647, CONSUMER,
+        "A member that takes no batch for so long leaves the group; also the time members have to "
+        "join again in a rebalance."),
+    LIST("partition.assignment.strategy", partition_assignment_strategy, "range", "range",
+         assignor_words, false, CONSUMER,
+         "Who gets which partition. Java's class names are understood."),
+    BOOLEAN("enable.auto.commit", enable_auto_commit, true, CONSUMER,
+            "Commit what was handed out, from time to time and when closing."),
+    INT("auto.commit.interval.ms", auto_commit_interval_ms, 5000, 0, 2147483647, CONSUMER,
+        "How often."),
+    WORD("auto.offset.reset", "string", KC_KIND_WORD_INT, auto_offset_reset, "latest",
+         "latest, earliest, none", reset_words, CONSUMER,
+         "Where to begin without a committed offset, or when it is no longer in the log. none: an "
+         "error."),
+    WORD("isolation.level", "string", KC_KIND_WORD_BOOL, isolation_read_committed,
+         "read_uncommitted", "read_uncommitted, read_committed", isolation_words, CONSUMER,
+         "read_committed leaves out records of aborted transactions and waits for open ones."),
+    INT("fetch.min.bytes", fetch_min_bytes, 1, 0, 2147483647, CONSUMER,
+        "A broker answers a fetch when it has so much, or after fetch.max.wait.ms."),
+    INT("fetch.max.bytes", fetch_max_bytes, 52428800, 1024, 2147483647, CONSUMER,
+        "Most bytes of one fetch; a first batch that is larger comes all the same."),
+    INT("fetch.max.wait.ms", fetch_max_wait_ms, 500, 0, 2147483647, CONSUMER,
+        "Longest wait of a broker for fetch.min.bytes."),
+    INT("max.partition.fetch.bytes", max_partition_fetch_bytes, 1048576, 0, 2147483647, CONSUMER,
+        "Most bytes of one partition in a fetch; a first batch that is larger comes all the same."),
+    BOOLEAN("check.crcs", check_crcs, true, CONSUMER, "Verify the checksum of every batch."),
+    BOOLEAN("allow.auto.create.topics", allow_auto_create_topics, true, CONSUMER,
+            "Topics read but not there may be made, where the broker does so."),
+    STRING("client.rack", client_rack, "", "", true, CONSUMER,
+           "Rack of this client: brokers may then name a near replica to fetch from."),
+    LONG("decompressed.bytes.max", decompressed_bytes_max, 33554432, 1024, 1099511627776, CONSUMER,
+         "Most bytes one compressed batch may become. (Not of the Java client.)"),
+};
+const size_t kc_config_row_count = sizeof kc_config_rows / sizeof kc_config_rows[0];
+
+typedef struct name_and_text {
+    const char *name;
+    const char *text;
+} name_and_text;
+
+#define JAVA_ONLY "means nothing here: "
+
+/** Names ending in '.' stand for all that begin so. */
+static const name_and_text refusals[] = {
+    {"transactional.id", LATER("the transactional producer")},
+    {"transaction.timeout.ms", LATER("the transactional producer")},
+    {"ssl.", LATER("TLS")},
+    {"sasl.", LATER("SASL")},
+    {"group.protocol", "groups are classic in this release: leave it out"},
+    {"group.remote.assignor", "groups are classic in this release: leave it out"},
+    {"key.serializer", JAVA_ONLY "keys are bytes"},
+    {"value.serializer", JAVA_ONLY "values are bytes"},
+    {"key.deserializer", JAVA_ONLY "keys are bytes"},
+    {"value.deserializer", JAVA_ONLY "values are bytes"},
+    {"interceptor.classes", JAVA_ONLY "there are no interceptors"},
+    {"metric.reporters", JAVA_ONLY "read kc_client_stats_get()"},
+    {"metrics.", JAVA_ONLY "read kc_client_stats_get()"},
+    {"max.block.ms", JAVA_ONLY "a send never blocks"},
+    {"max.poll.records", JAVA_ONLY "records come in batches as they were fetched"},
+    {"exclude.internal.topics", JAVA_ONLY "patterns never match internal topics"},
+    {"partitioner.ignore.keys", LATER("this choice")},
+    {"partitioner.adaptive.partitioning.enable", LATER("this choice")},
+    {"partitioner.availability.timeout.ms", LATER("this choice")},
+    {"metadata.max.idle.ms", JAVA_ONLY "a topic is forgotten with its last user"},
+    {"enable.metrics.push", LATER("this")},
+    {"client.dns.lookup", JAVA_ONLY "all addresses of a name are tried"},
+    {"metadata.recovery.strategy",
+     JAVA_ONLY "bootstrap.servers are used again when all else fails"},
+    {NULL, NULL},
+};
+
+static const name_and_text aliases[] = {
+    {"partitioner", "partitioner.class"},
+    {NULL, NULL},
+};
+
+const char *kc_config_refusal(kc_bytes name)
+{
+    for (const name_and_text *entry = refusals; entry->name; entry++) {
+        kc_bytes prefix = kc_str(entry->name);
+        bool is_family = prefix.ptr[prefix.len - 1] == '.';
+        if (is_family ? kb_text_starts(name, prefix) : kc_bytes_equal(name, prefix))
+            return entry->text;
+    }
+    return NULL;
+}
+
+const char *kc_config_alias(kc_bytes name)
+{
+    for (const name_and_text *entry = aliases; entry->name; entry++)
+        if (kc_bytes_equal(name, kc_str(entry->name)))
+            return entry->text;
+    return NULL;
+}
