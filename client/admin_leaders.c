@@ -13,7 +13,7 @@
 #include "client/admin_offsets.h"
 #include "client/timer.h"
 #include "protocol/base/error.h"
-#include "protocol/codec.h"
+#include "protocol/base/map.h"
 
 #define REPLICA_OF_A_CONSUMER (-1)
 
@@ -28,7 +28,13 @@ typedef struct item {
     item_state state;
     kc_meta_topic *topic;
     int32_t leader;
+    uint32_t
+        round; /**< a partition asked about twice, say for both its ends, is in one request once */
     size_t part; /**< number of the request it was sent in */
+    struct {
+        kc_meta_topic *topic;
+        int64_t partition;
+    } key;
 } item;
 
 typedef struct leader_job leader_job;
@@ -66,15 +72,18 @@ static void settle(leader_job *job, size_t place, kc_err code)
 
 /* ---- sending ---- */
 
-/** All pending ones of this leader. */
-static void send_to(leader_job *job, int32_t leader, size_t *which)
+/** All pending ones that can go in one request with this one. */
+static void send_with(leader_job *job, const item *first, size_t *which)
 {
+    int32_t leader = first->leader;
+    uint32_t round = first->round;
     kc_admin_op *op = job->op;
     kc_by_topic *topics = NULL;
     size_t topic_count = 0, count = 0;
     size_t part = ++job->next_part;
     for (size_t i = 0; i < job->count; i++) {
-        if (job->items[i].state != ITEM_PENDING || job->items[i].leader != leader)
+        if (job->items[i].state != ITEM_PENDING || job->items[i].leader != leader ||
+            job->items[i].round != round)
             continue;
         job->items[i].state = ITEM_SENT;
         job->items[i].part = part;
@@ -121,7 +130,7 @@ static void send_all(leader_job *job)
     }
     for (size_t i = 0; i < job->count; i++)
         if (job->items[i].state == ITEM_PENDING && job->items[i].leader >= 0)
-            send_to(job, job->items[i].leader, which);
+            send_with(job, &job->items[i], which);
 }
 
 static bool has_pending(const leader_job *job)
@@ -266,6 +275,31 @@ static void complete(kc_admin_op *op)
     kc_admin_settle_offsets(op, code != KC_OK ? code : KC_ERR_MALFORMED);
 }
 
+static kc_err use_topics(leader_job *job)
+{
+    kc_metadata *metadata = job->op->client->metadata;
+    for (size_t i = 0; i < job->count; i++)
+        KB_TRY(kc_metadata_use(metadata, offset_of(job, i)->topic, &job->items[i].topic));
+    return KC_OK;
+}
+
+static kc_err set_rounds(leader_job *job)
+{
+    kb_map last; /* item by partition */
+    kc_err result = KC_OK;
+    kb_map_init(&last, &job->op->client->mem);
+    for (size_t i = 0; result == KC_OK && i < job->count; i++) {
+        item *it = &job->items[i];
+        it->key.topic = it->topic;
+        it->key.partition = offset_of(job, i)->partition;
+        const item *before = kb_map_get(&last, KB_KEY(it->key));
+        it->round = before ? before->round + 1 : 0;
+        result = kb_map_put(&last, KB_KEY(it->key), it);
+    }
+    kb_map_cleanup(&last);
+    return result;
+}
+
 static kc_err start(kc_admin_op *op, const leader_job *kind, const kc_topic_offset *offsets,
                     size_t count, kc_error *err)
 {
@@ -288,12 +322,11 @@ static kc_err start(kc_admin_op *op, const leader_job *kind, const kc_topic_offs
     op->state = job;
     op->cleanup = cleanup;
     op->complete = complete;
-    for (size_t i = 0; i < count; i++) {
-        kc_err used =
-            kc_metadata_use(client->metadata, offset_of(job, i)->topic, &job->items[i].topic);
-        if (used != KC_OK)
-            return kb_error_code(err, used);
-    }
+    kc_err used = use_topics(job);
+    if (used == KC_OK)
+        used = set_rounds(job);
+    if (used != KC_OK)
+        return kb_error_code(err, used);
     kc_metadata_listen(client->metadata, &job->listener);
     step(job);
     return KC_OK;

@@ -21,7 +21,7 @@ static uint64_t *words_push(kc_words *words, kc_producer_memory *memory, uint32_
     if (!words->tail || words->at + width > KC_WORDS_PER_BLOCK) {
         void *taken = NULL;
         size_t bytes = 0;
-        if (kc_block_take(memory, KC_BLOCK_BYTES_MIN, true, &taken, &bytes) != KC_OK)
+        if (kc_block_take(memory, KC_BLOCK_BYTES_MIN, KC_BLOCK_ACCEPTED, &taken, &bytes) != KC_OK)
             return NULL;
         kc_word_block *block = taken;
         block->next = NULL;

@@ -63,22 +63,25 @@ static bool has_room(const kc_producer_memory *memory, size_t bytes)
     return bytes <= memory->limit && memory->used <= memory->limit - bytes;
 }
 
-kc_err kc_block_take(kc_producer_memory *memory, size_t bytes, bool over_limit, void **block_out,
+kc_err kc_block_take(kc_producer_memory *memory, size_t bytes, kc_block_need need, void **block_out,
                      size_t *bytes_out)
 {
     assert(bytes > 0);
+    bool is_bound = need != KC_BLOCK_ACCEPTED;
     kc_block_class *class = class_of(memory, bytes);
-    if (class && !over_limit && !has_room(memory, class->bytes))
+    if (class && is_bound && !has_room(memory, class->bytes)) {
+        if (need == KC_BLOCK_CLASS || bytes <= KC_BLOCK_BYTES_MIN)
+            return KC_ERR_BUFFER_FULL;
         class = NULL;
+    }
     size_t size = class ? class->bytes : bytes;
-    if (!over_limit && !has_room(memory, size))
+    if (is_bound && !has_room(memory, size))
         return KC_ERR_BUFFER_FULL;
     void *block = NULL;
     if (class && class->idle) {
         block = take_idle(memory, class);
     } else {
-        while (!over_limit && memory->idle > memory->limit - memory->used - size &&
-               trim_one(memory))
+        while (is_bound && memory->idle > memory->limit - memory->used - size && trim_one(memory))
             ;
         // idle blocks of other sizes may be what stands between us and memory.bytes.max
         do {

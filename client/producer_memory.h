@@ -30,14 +30,19 @@ void kc_producer_memory_init(kc_producer_memory *memory, kb_mem *mem, size_t lim
 /** Give the idle blocks back. */
 void kc_producer_memory_trim(kc_producer_memory *memory);
 
+/** What to do where a block of the class is not to be had. */
+typedef enum kc_block_need {
+    KC_BLOCK_CLASS,    /**< refuse: for growing, which would go on in small steps else        */
+    KC_BLOCK_EXACT,    /**< take exactly so much, if it is above the smallest block           */
+    KC_BLOCK_ACCEPTED, /**< don't refuse for buffer.memory: for records accepted before       */
+} kc_block_need;
+
 /**
- * Take a block of at least `bytes`: of the next larger class, or exactly so large where that class
- * does not fit in what is left or there is none.
+ * Take a block of the next larger class, or of exactly `bytes` where there is none so large.
  *
- * @param over_limit  Don't refuse for buffer.memory: for records that were accepted before.
  * @retval KC_OK, KC_ERR_BUFFER_FULL, KC_ERR_NOMEM.
  */
-KC_NODISCARD kc_err kc_block_take(kc_producer_memory *memory, size_t bytes, bool over_limit,
+KC_NODISCARD kc_err kc_block_take(kc_producer_memory *memory, size_t bytes, kc_block_need need,
                                   void **block_out, size_t *bytes_out);
 /** `bytes` as kc_block_take() told. */
 void kc_block_give(kc_producer_memory *memory, void *block, size_t bytes);

@@ -178,7 +178,7 @@ static void send_one(kn_link *link, kn_request *request)
     if (kn_conn_send(link->conn, request, &error) != KC_OK)
         kn_request_fail(request, &error, false, link->broker->id);
     else
-        kn_link_kick(link); // writes
+        kn_conn_flush(link->conn); // we are at the end of the turn already
 }
 
 static void any_run(kn_task *task)

@@ -830,6 +830,29 @@ START_TEST(offsets_are_asked_of_each_leader_in_one_request)
 }
 END_TEST
 
+START_TEST(a_partition_may_be_asked_about_twice)
+{
+    world w;
+    size_t count;
+    set_up(&w);
+    fake_topic_add(w.cluster, "t", 1);
+    fake_on(w.cluster, KP_API_LIST_OFFSETS, list_offsets, &w);
+    kc_topic_offset queries[3];
+    for (int i = 0; i < 3; i++)
+        queries[i] =
+            (kc_topic_offset){.topic = KC_STR("t"), .offset = i == 1 ? KC_OFFSET_BEGINNING : i};
+    kc_admin_result *result =
+        finish(&w, kc_admin_list_offsets(w.client, queries, 3, false, NULL, WAIT));
+    const kc_topic_offset *offsets = kc_admin_offsets(result, &count);
+    ck_assert_int_eq(offsets[0].offset, 100);
+    ck_assert_int_eq(offsets[1].offset, 1100);
+    ck_assert_int_eq(offsets[2].offset, 100);
+    ck_assert_int_eq(w.calls, 3); /* brokers refuse a partition named twice in one request */
+    kc_admin_free(result);
+    tear_down(&w);
+}
+END_TEST
+
 START_TEST(a_leader_that_moves_is_followed)
 {
     world w;

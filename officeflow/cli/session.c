@@ -1,0 +1,152 @@
+/* SPDX-License-Identifier: LicenseRef-OfficeFlow
+ * Connection options and the platform handle of a verb. */
+#define _GNU_SOURCE
+#include "officeflow/cli/session.h"
+
+#include <signal.h>
+#include <stdlib.h>
+
+static volatile sig_atomic_t interrupted;
+static kc_client *volatile interrupted_client;
+
+static struct {
+    const char *brokers, *config;
+    cli_list properties, files;
+    bool is_verbose;
+} given;
+
+const cli_option cli_session_options[] = {
+    {'b', "bootstrap-server", CLI_TEXT, &given.brokers, "LIST",
+     "brokers, host:port,...; default: -X bootstrap.servers,\nelse $KAFKA_BROKERS, else "
+     "localhost:9092",
+     0, 0},
+    {'X', "property", CLI_LIST, &given.properties, "NAME=VALUE",
+     "a property by the Java client's name (several)", 0, 0},
+    {'F', "properties", CLI_LIST, &given.files, "FILE", "a properties file (several)", 0, 0},
+    {0, "config", CLI_TEXT, &given.config, "FILE",
+     "the platform's JSON configuration (policies, clientId, ...)", 0, 0},
+    {0, "verbose", CLI_FLAG, &given.is_verbose, NULL, "the client's log on standard error", 0, 0},
+    {0, NULL, CLI_FLAG, NULL, NULL, NULL, 0, 0},
+};
+
+static bool set_property(cli_session *session, const char *pair, kc_error *err)
+{
+    const char *equals = strchr(pair, '=');
+    if (!equals || equals == pair)
+        return cli_complain("-X needs NAME=VALUE, not \"%s\"", pair);
+    const char *name = kb_arena_printf(&session->arena, "%.*s", (int)(equals - pair), pair);
+    if (!name)
+        return cli_complain("%s", kc_err_text(KC_ERR_NOMEM));
+    if (kc_config_set(session->config.kafka, name, equals + 1, err) != KC_OK)
+        return cli_fail("-X", err) == CLI_OK;
+    return true;
+}
+
+bool cli_session_init(cli_session *session)
+{
+    kc_error err;
+    memset(session, 0, sizeof *session);
+    kb_mem_init(&session->mem, NULL, 0);
+    kb_arena_init(&session->arena, &session->mem, 0);
+    if (of_config_init(&session->config) != KC_OK)
+        return cli_complain("%s", kc_err_text(KC_ERR_NOMEM));
+    if (given.config && of_config_load_file(&session->config, given.config, &err) != KC_OK)
+        return cli_fail("--config", &err) == CLI_OK;
+    if (of_config_load_env(&session->config, &err) != KC_OK)
+        return cli_fail("environment", &err) == CLI_OK;
+    kc_config *kafka = session->config.kafka;
+    // the environment stands before what the file says, under whichever name
+    const char *environment = getenv("KAFKA_BROKERS");
+    if (environment && *environment &&
+        kc_config_set(kafka, "bootstrap.servers", environment, &err) != KC_OK)
+        return cli_fail("KAFKA_BROKERS", &err) == CLI_OK;
+    for (size_t i = 0; i < given.files.count; i++)
+        if (kc_config_load(kafka, given.files.items[i], &err) != KC_OK)
+            return cli_fail("-F", &err) == CLI_OK;
+    for (size_t i = 0; i < given.properties.count; i++)
+        if (!set_property(session, given.properties.items[i], &err))
+            return false;
+    if (given.brokers && kc_config_set(kafka, "bootstrap.servers", given.brokers, &err) != KC_OK)
+        return cli_fail("--bootstrap-server", &err) == CLI_OK;
+    return true;
+}
+
+static void on_log(kc_log_level level, const char *line, void *user)
+{
+    (void)level;
+    (void)user;
+    cli_note("%s", line);
+}
+
+bool cli_session_open(cli_session *session)
+{
+    kc_error err;
+    kc_client_options options = {.size = sizeof options};
+    if (given.is_verbose) {
+        options.log = on_log;
+        options.log_level = KC_LOG_DEBUG;
+    }
+    if (of_platform_open(&session->config, &options, &session->platform, &err) != KC_OK)
+        return cli_fail("", &err) == CLI_OK;
+    session->client = of_platform_client(session->platform);
+    return true;
+}
+
+void cli_session_close(cli_session *session)
+{
+    interrupted_client = NULL;
+    of_platform_close(session->platform);
+    session->platform = NULL;
+    session->client = NULL;
+}
+
+void cli_session_cleanup(cli_session *session)
+{
+    cli_session_close(session);
+    of_config_cleanup(&session->config);
+    kb_arena_cleanup(&session->arena);
+}
+
+bool cli_session_default(cli_session *session, const char *property, const char *value)
+{
+    kc_error err;
+    if (kc_config_is_set(session->config.kafka, property))
+        return true;
+    return kc_config_set(session->config.kafka, property, value, &err) == KC_OK ||
+           cli_fail(property, &err) == CLI_OK;
+}
+
+kc_admin_result *cli_wait(cli_session *session, kc_err started, kc_admin_waiter *waiter,
+                          const char *doing, kc_error *err)
+{
+    if (started == KC_OK && kc_admin_wait(session->client, waiter, err) == KC_OK)
+        return waiter->result;
+    kc_admin_free(waiter->result);
+    waiter->result = NULL;
+    cli_fail(doing, err);
+    return NULL;
+}
+
+/* ---- signals ---- */
+
+static void on_signal(int number)
+{
+    (void)number;
+    interrupted = 1;
+    if (interrupted_client)
+        kc_client_wake(interrupted_client);
+}
+
+void cli_catch_signals(cli_session *session)
+{
+    interrupted_client = session->client;
+    struct sigaction action = {.sa_handler = on_signal, .sa_flags = (int)SA_RESETHAND};
+    sigemptyset(&action.sa_mask);
+    sigaction(SIGINT, &action, NULL);
+    sigaction(SIGTERM, &action, NULL);
+}
+
+bool cli_is_interrupted(void)
+{
+    return interrupted != 0;
+}

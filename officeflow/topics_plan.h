@@ -1,0 +1,32 @@
+/* SPDX-License-Identifier: LicenseRef-OfficeFlow
+ * The inside of a plan: changes with the configuration entries they set. */
+#ifndef OF_TOPICS_PLAN_H
+#define OF_TOPICS_PLAN_H
+
+#include "officeflow/platform_core.h"
+#include "protocol/base/arena.h"
+
+#include <officeflow/topics.h>
+
+#define OF_TOPIC_CONFIGS_MAX 8
+
+typedef struct of_planned {
+    of_change change;
+    of_topic_spec spec;
+    kc_config_entry
+        configs[OF_TOPIC_CONFIGS_MAX]; /* CREATE: all wanted; ALTER: those that differ */
+    size_t config_count;
+    bool is_present;
+} of_planned;
+
+struct of_plan {
+    kb_mem mem;
+    kb_arena arena;
+    of_planned *items;
+    size_t count;
+    int32_t brokers;
+    const char *cluster_id;
+    bool allow_shrink;
+};
+
+#endif

@@ -1,0 +1,32 @@
+/* SPDX-License-Identifier: LicenseRef-OfficeFlow
+ * The real Kafka that scripts/kafka started for the tests. */
+#ifndef TESTS_BROKER_H
+#define TESTS_BROKER_H
+
+#include <stddef.h>
+
+/** Bootstrap list "host:port,..." from KAFKA_BROKERS. Without it the test ends here, skipped (77).
+ */
+const char *broker_list(void);
+
+/** The same for a listener of the broker with --secure: SSL, MTLS (a client certificate is
+ * required), SASL_PLAINTEXT, SASL_SSL. Users: alice/alice-secret, admin/admin-secret. */
+const char *broker_list_of(const char *listener);
+
+/** Folder of ca.pem, client.pem, client.key. Skipped without. */
+const char *broker_tls_folder(void);
+
+/** Number of brokers in the list. */
+int broker_count(void);
+
+/** A topic, group or transactional name nobody else uses: one broker serves all tests. */
+void broker_unique_name(char *out, size_t size, const char *stem);
+
+/** Run `scripts/kafka argv...` (NULL-terminated) on this cluster: kill, restart, tool. What it
+ * prints goes to `out` (cut at `size`, always terminated; may be NULL). Returns its exit status. */
+int broker_command(char *out, size_t size, const char *const argv[]);
+
+/** Create a topic by Kafka's own tool. Fails the test when that fails. */
+void broker_create_topic(const char *topic, int partitions, int replicas);
+
+#endif
