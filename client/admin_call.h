@@ -93,7 +93,7 @@ KC_NODISCARD kc_err kc_admin_started(kc_admin_op *op, kc_err started);
 /** Where a part goes, and what to do with its answer. */
 typedef struct kc_admin_target {
     int32_t to;          /**< KC_TO_..., or a broker's id */
-    int16_t version_max; /**< 0: any                      */
+    int16_t version_max; /**< -1: any                     */
     bool no_retry;
     size_t index;
     kc_admin_done_fn done;

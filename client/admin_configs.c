@@ -98,7 +98,7 @@ static kc_err send_describe(kc_admin_op *op, int8_t type, const kc_bytes *names,
         request.resources.items[i].configuration_keys.count = -1; /* all */
     }
     return kc_admin_send(op, KP_API_DESCRIBE_CONFIGS, &request,
-                         &(kc_admin_target){.to = to, .done = on_describe}, err);
+                         &(kc_admin_target){.to = to, .version_max = -1, .done = on_describe}, err);
 }
 
 static kc_err start_describe(kc_admin_op *op, int8_t type, const kc_bytes *names, size_t count,
@@ -183,8 +183,10 @@ static kc_err start_alter(kc_admin_op *op, const alteration *what, kc_error *err
     }
     request.resources.items = &resource;
     request.resources.count = 1;
-    return kc_admin_send(op, KP_API_INCREMENTAL_ALTER_CONFIGS, &request,
-                         &(kc_admin_target){.to = to, .done = on_alter, .retry = retry_alter}, err);
+    return kc_admin_send(
+        op, KP_API_INCREMENTAL_ALTER_CONFIGS, &request,
+        &(kc_admin_target){.to = to, .version_max = -1, .done = on_alter, .retry = retry_alter},
+        err);
 }
 
 kc_err kc_admin_alter_configs(kc_client *client, int8_t type, kc_bytes name,

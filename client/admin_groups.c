@@ -89,9 +89,10 @@ static void on_brokers(kc_admin_part *part, const kc_response *response)
     kp_list_groups_req request = {.states_filter = {NULL, 0}};
     for (int32_t i = 0; i < answer->brokers.count; i++)
         if (answer->brokers.items[i].node_id >= 0)
-            kc_admin_send_on(
-                part->op, KP_API_LIST_GROUPS, &request,
-                &(kc_admin_target){.to = answer->brokers.items[i].node_id, .done = on_list});
+            kc_admin_send_on(part->op, KP_API_LIST_GROUPS, &request,
+                             &(kc_admin_target){.to = answer->brokers.items[i].node_id,
+                                                .version_max = -1,
+                                                .done = on_list});
 }
 
 static kc_err start_list(kc_admin_op *op, kc_error *err)
@@ -106,7 +107,8 @@ static kc_err start_list(kc_admin_op *op, kc_error *err)
     op->cleanup = list_cleanup;
     kp_metadata_req request = {.allow_auto_topic_creation = false}; /* brokers only */
     return kc_admin_send(op, KP_API_METADATA, &request,
-                         &(kc_admin_target){.to = KC_TO_ANY, .done = on_brokers}, err);
+                         &(kc_admin_target){.to = KC_TO_ANY, .version_max = -1, .done = on_brokers},
+                         err);
 }
 
 kc_err kc_admin_list_groups(kc_client *client, const kc_admin_options *options, kc_admin_fn fn,
@@ -248,9 +250,12 @@ static void ask_next(kc_admin_op *op, size_t index)
 {
     kc_bytes id = op->result->descriptions[index].group_id;
     kp_consumer_group_describe_req request = {.group_ids = {&id, 1}};
-    kc_admin_send_on(
-        op, KP_API_CONSUMER_GROUP_DESCRIBE, &request,
-        &(kc_admin_target){.to = KC_TO_AUTO, .index = index, .done = on_next, .retry = retry_next});
+    kc_admin_send_on(op, KP_API_CONSUMER_GROUP_DESCRIBE, &request,
+                     &(kc_admin_target){.to = KC_TO_AUTO,
+                                        .version_max = -1,
+                                        .index = index,
+                                        .done = on_next,
+                                        .retry = retry_next});
 }
 
 static kc_err retry_describe(const kc_response *response, void *user)
@@ -301,11 +306,13 @@ static kc_err start_describe(kc_admin_op *op, const kc_bytes *ids, size_t count,
             return kb_error_code(err, KC_ERR_NOMEM);
         group->coordinator = -1;
         kp_describe_groups_req request = {.groups = {&group->group_id, 1}};
-        KB_TRY(kc_admin_send(
-            op, KP_API_DESCRIBE_GROUPS, &request,
-            &(kc_admin_target){
-                .to = KC_TO_AUTO, .index = i, .done = on_describe, .retry = retry_describe},
-            err));
+        KB_TRY(kc_admin_send(op, KP_API_DESCRIBE_GROUPS, &request,
+                             &(kc_admin_target){.to = KC_TO_AUTO,
+                                                .version_max = -1,
+                                                .index = i,
+                                                .done = on_describe,
+                                                .retry = retry_describe},
+                             err));
     }
     result->description_count = count;
     return KC_OK;
@@ -352,11 +359,13 @@ static kc_err start_delete(kc_admin_op *op, const kc_bytes *ids, size_t count, k
     KB_TRY(kc_admin_add_items(op, ids, count, err));
     for (size_t i = 0; i < count; i++) {
         kp_delete_groups_req request = {.groups_names = {&op->result->items[i].name, 1}};
-        KB_TRY(kc_admin_send(
-            op, KP_API_DELETE_GROUPS, &request,
-            &(kc_admin_target){
-                .to = KC_TO_AUTO, .index = i, .done = on_delete, .retry = retry_delete},
-            err));
+        KB_TRY(kc_admin_send(op, KP_API_DELETE_GROUPS, &request,
+                             &(kc_admin_target){.to = KC_TO_AUTO,
+                                                .version_max = -1,
+                                                .index = i,
+                                                .done = on_delete,
+                                                .retry = retry_delete},
+                             err));
     }
     return KC_OK;
 }

@@ -90,7 +90,8 @@ static void send_with(leader_job *job, const item *first, size_t *which)
         which[count++] = i;
     }
     kc_error error = {.code = KC_OK};
-    kc_admin_target target = {.to = leader, .no_retry = true, .index = part, .done = job->done};
+    kc_admin_target target = {
+        .to = leader, .version_max = -1, .no_retry = true, .index = part, .done = job->done};
     kc_err sent =
         kc_group_by_topic(op->result->offsets, which, count, &op->arena, &topics, &topic_count);
     if (sent != KC_OK)
@@ -369,7 +370,7 @@ static kc_err send_list(leader_job *job, const kc_by_topic *topics, size_t count
                         const kc_admin_target *target, kc_error *err)
 {
     kp_list_offsets_req request = {.replica_id = REPLICA_OF_A_CONSUMER,
-                                   .isolation_level = job->read_committed,
+                                   .isolation_level = job->read_committed ? 1 : 0,
                                    .timeout_ms = kc_admin_ms_left(job->op)};
     request.topics.items = kb_arena_array(&job->op->arena, count, sizeof request.topics.items[0]);
     if (!request.topics.items)

@@ -425,7 +425,7 @@ static kc_err fill_commit(kc_admin_op *op, const kc_by_topic *from, kp_offset_co
 static kc_err start_commit(kc_admin_op *op, kc_bytes group_id, const kc_topic_offset *offsets,
                            size_t count, kc_error *err)
 {
-    size_t *places;
+    size_t *places = NULL;
     kc_by_topic *topics = NULL;
     size_t topic_count = 0;
     kp_offset_commit_req request;

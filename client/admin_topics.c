@@ -66,7 +66,9 @@ static kc_err send_create(kc_admin_op *op, const kc_new_topic *topics, size_t co
     KB_TRY(kc_admin_add_items(op, names, count, err));
     return kc_admin_send(
         op, KP_API_CREATE_TOPICS, &request,
-        &(kc_admin_target){.to = KC_TO_AUTO, .done = on_create, .retry = retry_create}, err);
+        &(kc_admin_target){
+            .to = KC_TO_AUTO, .version_max = -1, .done = on_create, .retry = retry_create},
+        err);
 }
 
 /** Requests are arrays of at most this. */
@@ -121,7 +123,7 @@ static kc_err send_delete(kc_admin_op *op, bool is_old, kc_error *err)
     request.topic_names.count = is_old ? (int32_t)result->item_count : 0;
     return kc_admin_send(op, KP_API_DELETE_TOPICS, &request,
                          &(kc_admin_target){.to = KC_TO_AUTO,
-                                            .version_max = is_old ? 5 : 0,
+                                            .version_max = is_old ? 5 : -1,
                                             .index = is_old,
                                             .done = on_delete,
                                             .retry = retry_delete},
@@ -205,9 +207,11 @@ static kc_err start_grow(kc_admin_op *op, const kc_bytes *names, const int32_t *
         request.topics.items[i].count = totals[i];
         request.topics.items[i].assignments.count = -1; /* the controller chooses the brokers */
     }
-    return kc_admin_send(op, KP_API_CREATE_PARTITIONS, &request,
-                         &(kc_admin_target){.to = KC_TO_AUTO, .done = on_grow, .retry = retry_grow},
-                         err);
+    return kc_admin_send(
+        op, KP_API_CREATE_PARTITIONS, &request,
+        &(kc_admin_target){
+            .to = KC_TO_AUTO, .version_max = -1, .done = on_grow, .retry = retry_grow},
+        err);
 }
 
 kc_err kc_admin_create_partitions(kc_client *client, const kc_bytes *names, const int32_t *totals,
@@ -325,8 +329,9 @@ static kc_err start_describe(kc_admin_op *op, const kc_bytes *names, size_t coun
         return kb_error_code(err, KC_ERR_NOMEM);
     for (size_t i = 0; i < count; i++)
         request.topics.items[i].name = names[i];
-    return kc_admin_send(op, KP_API_METADATA, &request,
-                         &(kc_admin_target){.to = KC_TO_AUTO, .done = on_describe}, err);
+    return kc_admin_send(
+        op, KP_API_METADATA, &request,
+        &(kc_admin_target){.to = KC_TO_AUTO, .version_max = -1, .done = on_describe}, err);
 }
 
 kc_err kc_admin_describe_topics(kc_client *client, const kc_bytes *names, size_t count,

@@ -338,8 +338,8 @@ int64_t kc_call_deadline(const kc_client *client, int32_t timeout_ms)
 static kc_err find_versions(kc_call_op *op, kc_error *err)
 {
     const kp_message *message = op->spec.api->request;
-    int16_t min = op->spec.version_min >= 0 ? op->spec.version_min : message->min;
-    int16_t max = op->spec.version_max >= 0 ? op->spec.version_max : message->max;
+    int16_t min = kc_version_or(op->spec.version_min, message->min);
+    int16_t max = kc_version_or(op->spec.version_max, message->max);
     kc_route_versions(message, op->spec.request, &min, &max);
     kp_fault fault = {0};
     size_t size;
@@ -473,7 +473,7 @@ kc_err kc_call_spec_init(kc_call_spec *spec, const kc_client *client, const kp_a
         .request = request,
         .to = options->to,
         .version_min = options->version,
-        .version_max = options->version >= 0 ? options->version : api->stable_max,
+        .version_max = kc_version_or(options->version, api->stable_max),
         .deadline_us = kc_call_deadline(client, options->timeout_ms),
         .no_retry = options->no_retry,
     };

@@ -44,4 +44,12 @@ void kc_calls_free(kc_client *client);
 /** Loop time in `timeout_ms` from now; 0: default.api.timeout.ms. */
 int64_t kc_call_deadline(const kc_client *client, int32_t timeout_ms);
 
+/** A bound of versions the caller gave, or the other one where it gave none (-1). */
+static inline int16_t kc_version_or(int16_t asked, int16_t other)
+{
+    if (asked >= 0)
+        return asked;
+    return other;
+}
+
 #endif

@@ -46,8 +46,8 @@ static void on_response(const kc_response *response, void *user)
 static kc_err read_request(const kp_api *api, kc_bytes json, int16_t version, kb_arena *arena,
                            void *msg, kc_error *err)
 {
-    int16_t max = version >= 0 ? version : api->stable_max;
-    int16_t min = version >= 0 ? version : api->request->min;
+    int16_t max = kc_version_or(version, api->stable_max);
+    int16_t min = kc_version_or(version, api->request->min);
     kp_fault first = {0};
     for (int16_t v = max; v >= min; v--) {
         kp_fault fault = {0};
@@ -88,12 +88,15 @@ kc_err kc_call_json(kc_client *client, kc_bytes api_name, kc_bytes json,
                             KC_ARG(api_name));
     if (!fn)
         return kb_error_set(err, KC_ERR_ARGUMENT, "kc_call_json() needs a callback");
+    int16_t version = -1;
+    if (options)
+        version = options->version;
     kb_arena arena;
     kb_arena_init(&arena, &client->mem, SIZE_MAX);
     void *request = kb_arena_alloc(&arena, api->request->root->size);
     kc_err result = request ? KC_OK : kb_error_code(err, KC_ERR_NOMEM);
     if (result == KC_OK)
-        result = read_request(api, json, options ? options->version : -1, &arena, request, err);
+        result = read_request(api, json, version, &arena, request, err);
     json_call call = {client, fn, user};
     kc_call_spec spec;
     if (result == KC_OK)

@@ -189,10 +189,10 @@ static void store_default(kc_settings *settings, const kc_config_row *row)
         } else if (row->kind == KC_KIND_BOOLEAN) {
             number = kb_text_is(kc_str(text), "true");
         } else if (row->kind == KC_KIND_WORD_INT || row->kind == KC_KIND_WORD_BOOL) {
-            const kc_word *word;
+            const kc_word *word = NULL;
             kc_err found = find_word(row, kc_str(text), &word, NULL);
-            assert(found == KC_OK);
-            number = found == KC_OK ? word->value : 0;
+            assert(found == KC_OK && word);
+            number = found == KC_OK && word ? word->value : 0;
         }
     }
     store(settings, row, text, number);

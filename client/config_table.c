@@ -106,9 +106,11 @@ const kc_config_row kc_config_rows[] = {
          "literals stand in brackets."),
     STRING("client.id", client_id, "kafkac", "", true, CLIENT,
            "Name of this client in the brokers' logs, metrics and quotas."),
-    LONG("memory.bytes.max", memory_bytes_max, 134217728, 1048576, 1099511627776, CLIENT,
-         "Most bytes the client and everything opened on it may hold. Never crossed. (Not of the "
-         "Java client.)"),
+    LONG(
+        "memory.bytes.max", memory_bytes_max, 134217728, 1048576, 1099511627776, CLIENT,
+        "Most bytes the client and everything opened on it may hold. Never crossed. It has to hold "
+        "buffer.memory, and fetch.max.bytes with decompressed.bytes.max, each with 8 MiB to "
+        "spare. (Not of the Java client.)"),
     INT("request.timeout.ms", request_timeout_ms, 30000, 1, 2147483647, CLIENT,
         "Longest wait for the answer to one request; then the connection is closed and the request "
         "tried again where that is safe."),

@@ -9,9 +9,10 @@
  *   consumer_offset_op    OffsetCommit and OffsetFetch as operations with retries
  *   consumer_commit       what is committed, when, for whom
  *   consumer_subscription the topics wanted
- *   consumer_member       membership of a group: join, heartbeat, leave (consumer_member_join: the
- * rebalance) consumer_assign       assignment by hand, pause, seek, position consumer open, close,
- * poll, events
+ *   consumer_member       membership of a group: join, heartbeat, leave
+ *   consumer_member_join  one rebalance
+ *   consumer_assign       assignment by hand, pause, seek, position
+ *   consumer              open, close, poll, events
  *
  * Two things call into it at any time: the application and the loop. Callbacks of the application
  * run from tasks, timers and replies only, as the last thing that is done there, or followed by a

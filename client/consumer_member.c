@@ -5,9 +5,9 @@
  *   NONE -> UNJOINED -> JOINING -> (leader: ASSIGNING) -> SYNCING -> STABLE
  *              ^  back-off, coordinator   |                  |         |
  *              +--------------------------+------------------+         |  rebalance, subscription,
- * new partitions ^                                                       v
- *              +---- lost (trap 36) <----------------------------- REVOKING -> JOINING, or LEAVING
- * -> NONE
+ *              ^                                                       v  new partitions
+ *              +---- lost (trap 36) <----------------------------- REVOKING -> JOINING, or
+ *                                                                              LEAVING -> NONE
  *
  * Eager: everything is given back before a JoinGroup. on_revoked comes first, then all commits are
  * awaited, then the partitions go and the JoinGroup leaves: so a commit never stands between

@@ -14,6 +14,7 @@
  * fits the single key (Kafka before 3.0). */
 #include "client/coordinator.h"
 
+#include "client/any_ask.h"
 #include "client/metadata.h"
 #include "client/timer.h"
 #include "protocol/base/error.h"
@@ -36,6 +37,7 @@ typedef struct coordinator_entry {
     kc_coordinators *owner;
     kb_list waits;
     kn_request request;
+    kc_any_ask any_ask;
     kp_find_coordinator_req ask;
     kc_bytes keys[1];
     kn_timer timer;    /**< next attempt, or the nearest deadline of a wait */
@@ -166,8 +168,7 @@ static void ask(coordinator_entry *entry)
     entry->ask.coordinator_keys.count = owner->is_single ? 0 : 1;
     entry->request.version_min = owner->is_single ? -1 : BATCH_VERSION;
     entry->request.version_max = owner->is_single ? BATCH_VERSION - 1 : -1;
-    kn_pool_submit(owner->client->pool,
-                   (kn_target){.broker_id = KN_ANY_BROKER, .lane = KN_LANE_MAIN}, &entry->request);
+    kc_any_ask_send(&entry->any_ask);
 }
 
 /** Somebody waits, nothing is under way, nothing is planned: begin. */
@@ -278,6 +279,7 @@ static void on_reply(kn_request *request, const kn_reply *reply)
 {
     coordinator_entry *entry = request->user;
     kc_coordinators *owner = entry->owner;
+    kc_any_ask_end(&entry->any_ask);
     if (owner->client->is_closing)
         return;
     if (reply->err == KC_ERR_VERSION && !owner->is_single) {
@@ -308,7 +310,7 @@ static void on_reply(kn_request *request, const kn_reply *reply)
 static void entry_free(coordinator_entry *entry)
 {
     kc_coordinators *owner = entry->owner;
-    kn_request_cancel(&entry->request);
+    kc_any_ask_cancel(&entry->any_ask);
     kn_request_cleanup(&entry->request);
     kn_timer_stop(owner->client->loop, &entry->timer);
     kn_task_cancel(&entry->task);
@@ -364,6 +366,7 @@ static kc_err entry_new(kc_coordinators *coordinators, kc_coordinator_type type,
     entry->request.msg = &entry->ask;
     entry->request.done = on_reply;
     entry->request.user = entry;
+    kc_any_ask_init(&entry->any_ask, coordinators->client, &entry->request);
     *entry_out = entry;
     return KC_OK;
 }

@@ -252,8 +252,7 @@ static void start(kc_metadata *metadata)
         return;
     }
     metadata->ask.allow_auto_topic_creation = metadata->is_creating;
-    kn_pool_submit(client->pool, (kn_target){.broker_id = KN_ANY_BROKER, .lane = KN_LANE_MAIN},
-                   &metadata->request);
+    kc_any_ask_send(&metadata->any_ask);
 }
 
 /** After a creating request: is there anything it left out? */
@@ -297,6 +296,7 @@ static void end_asking(kc_metadata *metadata)
 static void on_reply(kn_request *request, const kn_reply *reply)
 {
     kc_metadata *metadata = request->user;
+    kc_any_ask_end(&metadata->any_ask);
     if (metadata->client->is_closing)
         return;
     kc_error error = {.code = KC_OK};
@@ -474,7 +474,7 @@ int32_t kc_metadata_controller(const kc_metadata *metadata)
 
 kc_bytes kc_metadata_cluster_id(const kc_metadata *metadata)
 {
-    return metadata->cluster_id;
+    return kc_str(metadata->cluster_id);
 }
 
 const kc_error *kc_metadata_error(const kc_metadata *metadata)
@@ -513,6 +513,7 @@ kc_err kc_metadata_new(kc_client *client, kc_metadata **metadata_out)
     metadata->request.version_max = -1;
     metadata->request.done = on_reply;
     metadata->request.user = metadata;
+    kc_any_ask_init(&metadata->any_ask, client, &metadata->request);
     *metadata_out = metadata;
     return KC_OK;
 }
@@ -522,7 +523,7 @@ void kc_metadata_free(kc_metadata *metadata)
     if (!metadata)
         return;
     kc_client *client = metadata->client;
-    kn_request_cancel(&metadata->request);
+    kc_any_ask_cancel(&metadata->any_ask);
     kn_request_cleanup(&metadata->request);
     kn_timer_stop(client->loop, &metadata->timer);
     kn_task_cancel(&metadata->hint_task);
@@ -535,6 +536,6 @@ void kc_metadata_free(kc_metadata *metadata)
     kb_map_cleanup(&metadata->by_id);
     kb_arena_cleanup(&metadata->names_arena);
     kb_arena_cleanup(&metadata->ask_arena);
-    kb_mem_free(&client->mem, (void *)(uintptr_t)metadata->cluster_id.ptr);
+    kb_mem_free(&client->mem, metadata->cluster_id);
     kb_mem_free(&client->mem, metadata);
 }

@@ -3,6 +3,7 @@
 #ifndef KC_METADATA_STATE_H
 #define KC_METADATA_STATE_H
 
+#include "client/any_ask.h"
 #include "client/metadata.h"
 #include "protocol/base/map.h"
 
@@ -35,9 +36,10 @@ struct kc_metadata {
     kc_meta_name *names;
     size_t name_count;
     int32_t controller;
-    kc_bytes cluster_id; /**< own copy, or null */
+    char *cluster_id; /**< NULL: not known */
 
     kn_request request;
+    kc_any_ask any_ask;
     kb_arena ask_arena; /**< what the request points to */
     kp_metadata_req ask;
     bool is_creating; /**< the request under way may make topics, and leaves out those it must not

@@ -47,18 +47,19 @@ static kc_err update_cluster(kc_metadata *metadata, const kp_metadata_resp *answ
 {
     kc_client *client = metadata->client;
     metadata->controller = answer->controller_id >= 0 ? answer->controller_id : -1;
-    if (!answer->cluster_id.ptr || kc_bytes_equal(metadata->cluster_id, answer->cluster_id))
+    kc_bytes known = kc_str(metadata->cluster_id);
+    if (!answer->cluster_id.ptr || kc_bytes_equal(known, answer->cluster_id))
         return KC_OK;
-    if (metadata->cluster_id.ptr)
+    if (known.ptr)
         kb_log_line(kc_client_log(client, KC_DEBUG_METADATA), KC_LOG_WARNING,
                     "the cluster was " KC_FMT " and is " KC_FMT " now: bootstrap.servers lead to "
                     "another one",
-                    KC_ARG(metadata->cluster_id), KC_ARG(answer->cluster_id));
+                    KC_ARG(known), KC_ARG(answer->cluster_id));
     char *copy = kb_mem_strndup(&client->mem, answer->cluster_id.ptr, answer->cluster_id.len);
     if (!copy)
         return kb_error_code(err, KC_ERR_NOMEM);
-    kb_mem_free(&client->mem, (void *)(uintptr_t)metadata->cluster_id.ptr);
-    metadata->cluster_id = kc_span(copy, answer->cluster_id.len);
+    kb_mem_free(&client->mem, metadata->cluster_id);
+    metadata->cluster_id = copy;
     return KC_OK;
 }
 

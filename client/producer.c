@@ -10,6 +10,8 @@
  */
 #define GROWTH           16
 #define GROWTH_BYTES_MAX 524288
+/** So many batches have room in buffer.memory, or they are made smaller. */
+#define BATCHES_MIN 4
 
 /* ---- lifetime ---- */
 
@@ -109,11 +111,15 @@ static void take_settings(kc_producer *producer, const kc_settings *settings)
     int64_t request_bytes = settings->max_request_size;
     size_t buffer = clamp(settings->buffer_memory, 0, INT64_MAX);
     size_t batch = clamp(settings->batch_size, 0, request_bytes);
+    if (batch > buffer / BATCHES_MIN)
+        batch = buffer / BATCHES_MIN;
     producer->batch_bytes = batch;
     producer->batch_bytes_max = clamp((int64_t)batch * GROWTH, (int64_t)batch,
                                       batch > GROWTH_BYTES_MAX ? (int64_t)batch : GROWTH_BYTES_MAX);
     if (producer->batch_bytes_max > (size_t)request_bytes)
         producer->batch_bytes_max = (size_t)request_bytes;
+    if (producer->batch_bytes_max > buffer / BATCHES_MIN)
+        producer->batch_bytes_max = buffer / BATCHES_MIN;
     producer->request_bytes_max = (size_t)request_bytes;
     producer->linger_us = (int64_t)settings->linger_ms * 1000;
     producer->delivery_timeout_ms = settings->delivery_timeout_ms;
@@ -252,6 +258,7 @@ kc_err kc_producer_topic(kc_producer *producer, kc_bytes name, kc_topic **topic_
         kb_mem_free(mem, topic);
         return kb_error_code(err, code);
     }
+    kc_metadata_allow_create(producer->client->metadata, topic->meta);
     code = kb_map_put(&producer->topics, topic->meta->name, topic);
     if (code != KC_OK) {
         kc_metadata_unuse(producer->client->metadata, topic->meta);

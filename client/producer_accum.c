@@ -44,13 +44,13 @@ static void insert_by_age(kc_producer *producer, kc_producer_batch *batch)
     kb_list_insert_before(pos, &batch->age);
 }
 
-kc_err kc_batch_new(kc_producer_queue *queue, size_t bytes, int64_t created_us, bool over_limit,
+kc_err kc_batch_new(kc_producer_queue *queue, size_t bytes, int64_t created_us, kc_block_need need,
                     kc_producer_batch **batch_out)
 {
     kc_producer *producer = producer_of(queue);
     void *block = NULL;
     size_t block_bytes = 0;
-    KB_TRY(kc_block_take(&producer->memory, bytes, over_limit, &block, &block_bytes));
+    KB_TRY(kc_block_take(&producer->memory, bytes, need, &block, &block_bytes));
     kb_list *idle = kb_list_pop_front(&producer->idle_batches);
     kc_producer_batch *batch = idle ? KB_CONTAINER(idle, kc_producer_batch, node)
                                     : kb_mem_alloc(producer->memory.mem, sizeof *batch);
@@ -176,7 +176,7 @@ static kc_err make_room(kc_producer_batch *batch, size_t total, size_t limit)
     if (total > batch->block_bytes) {
         void *block = NULL;
         size_t block_bytes = 0;
-        KB_TRY(kc_block_take(&producer->memory, total, false, &block, &block_bytes));
+        KB_TRY(kc_block_take(&producer->memory, total, KC_BLOCK_CLASS, &block, &block_bytes));
         memcpy(block, writer->data, writer->len);
         kc_block_give(&producer->memory, writer->data, batch->block_bytes);
         writer->data = block;
@@ -184,6 +184,13 @@ static kc_err make_room(kc_producer_batch *batch, size_t total, size_t limit)
     }
     kp_batch_writer_move(writer, writer->data, smaller(batch->block_bytes, limit));
     return KC_OK;
+}
+
+void kc_accum_want_room(kc_producer *producer, size_t bytes, kc_block_need need)
+{
+    producer->wants_room = true;
+    producer->room_bytes = kc_block_bytes(&producer->memory, bytes, need);
+    kc_sender_all_due(producer);
 }
 
 /** Open a batch with its first record, which takes `bytes_max` at most. */
@@ -195,15 +202,13 @@ static kc_err open_batch(kc_producer_queue *queue, const kc_accum_item *item, si
     int64_t created_us = item->created_us ? item->created_us : kc_client_fresh_us(producer->client);
     kc_producer_batch *batch = NULL;
     kc_err err = KC_ERR_BUFFER_FULL;
-    if (want > least && !item->over_limit)
-        err = kc_batch_new(queue, want, created_us, false, &batch);
+    if (want > least && !item->is_accepted)
+        err = kc_batch_new(queue, want, created_us, KC_BLOCK_CLASS, &batch);
     if (err == KC_ERR_BUFFER_FULL)
-        err = kc_batch_new(queue, least, created_us, item->over_limit, &batch);
-    if (err == KC_ERR_BUFFER_FULL) {
-        producer->wants_room = true;
-        producer->room_bytes = least;
-        kc_sender_all_due(producer);
-    }
+        err = kc_batch_new(queue, least, created_us,
+                           item->is_accepted ? KC_BLOCK_ACCEPTED : KC_BLOCK_EXACT, &batch);
+    if (err == KC_ERR_BUFFER_FULL)
+        kc_accum_want_room(producer, least, KC_BLOCK_EXACT);
     KB_TRY(err);
 
     size_t soft = soft_limit(queue);
@@ -245,9 +250,15 @@ static kc_err add_to_queue(kc_producer_queue *queue, const kc_accum_item *item, 
             kc_queue_mark_due(queue);
             limit = smaller(hard_limit(queue), total + limit);
         }
-        if (total <= limit && make_room(batch, total, limit) == KC_OK)
+        err = total <= limit ? make_room(batch, total, limit) : KC_ERR_TOO_LARGE;
+        if (err == KC_OK)
             return kc_batch_add(batch, memory, item->record, item->timestamp_ms, item->fn,
                                 item->user);
+        // better one batch that waits for room than a row of small ones, which go one at a time
+        if (err == KC_ERR_BUFFER_FULL && !is_full && !item->is_accepted) {
+            kc_accum_want_room(producer_of(queue), total, KC_BLOCK_CLASS);
+            return err;
+        }
         kc_queue_close_open(queue);
         kc_queue_update(queue);
     }
@@ -327,10 +338,13 @@ static void tell(kc_producer_batch *batch, const kc_error *error, int64_t base_o
         .topic = batch->queue->topic->meta->name,
         .partition = batch->queue->partition,
     };
+    bool is_uniform = deliveries->mode == KC_DELIVERIES_SAME && !deliveries->times.head;
+    kc_delivery_target target = {deliveries->fn, deliveries->user, deliveries->first_timestamp};
     kc_delivery_cursor cursor;
     kc_delivery_cursor_init(&cursor, deliveries);
     for (int32_t i = 0; i < batch->writer.count; i++) {
-        kc_delivery_target target = kc_delivery_cursor_next(&cursor);
+        if (!is_uniform)
+            target = kc_delivery_cursor_next(&cursor);
         if (!target.fn)
             continue;
         delivery.offset = base_offset < 0 ? -1 : base_offset + i;

@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: LicenseRef-OfficeFlow
  * The inside of a kc_producer, shared by its files.
  *
- *   send --> open batch of the partition's queue --> closed --> request of the leader -->
- * acknowledged | failed \         ^                                      ^              | staged
- * --/ (topic not known yet)                 \-- requeued in front, after a back-off
+ *   send --> open batch of the partition's queue --> closed --> request of the leader --> acknowledged
+ *     \         ^                                      ^              |                       or failed
+ *      staged --/ (topic not known yet)                \-- requeued in front, after a back-off
  *
  *   producer.c            the API, opening and closing
  *   producer_partition.c  which partition a record goes to
@@ -222,7 +222,7 @@ typedef struct kc_accum_item {
     kc_delivery_fn fn;
     void *user;
     int64_t created_us; /**< 0: now                                        */
-    bool over_limit;    /**< accepted before: not refused by buffer.memory */
+    bool is_accepted;   /**< before: not refused by buffer.memory          */
     bool is_flushed;
 } kc_accum_item;
 
@@ -256,7 +256,7 @@ KC_NODISCARD kc_err kc_accum_check_size(const kc_producer *producer, const kc_re
 
 /** An empty batch with a block of at least `bytes`, in producer->ages; in no queue yet. */
 KC_NODISCARD kc_err kc_batch_new(kc_producer_queue *queue, size_t bytes, int64_t created_us,
-                                 bool over_limit, kc_producer_batch **batch_out);
+                                 kc_block_need need, kc_producer_batch **batch_out);
 /** Out of all lists and counts, and recycled, without a word to anybody. */
 void kc_batch_discard(kc_producer_batch *batch);
 /** Compress, checksum: once, before the batch is first sent. */
@@ -272,6 +272,8 @@ void kc_batch_complete(kc_producer_batch *batch, const kc_error *error, int64_t 
 void kc_queue_close_open(kc_producer_queue *queue);
 /** The open batch waits no longer. */
 void kc_queue_mark_due(kc_producer_queue *queue);
+/** No room for a block: everything is due, and on_room is called when there is. */
+void kc_accum_want_room(kc_producer *producer, size_t bytes, kc_block_need need);
 /** Free the batches and requests kept for reuse. */
 void kc_accum_trim(kc_producer *producer);
 

@@ -21,13 +21,26 @@ void kc_producer_memory_init(kc_producer_memory *memory, kb_mem *mem, size_t lim
     memory->class_count = count;
 }
 
+/** Index of the smallest class of at least `bytes`; class_count: none. */
+static uint32_t class_index(const kc_producer_memory *memory, size_t bytes)
+{
+    uint32_t i = 0;
+    while (i < memory->class_count && memory->classes[i].bytes < bytes)
+        i++;
+    return i;
+}
+
 static kc_block_class *class_of(kc_producer_memory *memory, size_t bytes)
 {
-    for (uint32_t i = 0; i < memory->class_count; i++) {
-        if (bytes <= memory->classes[i].bytes)
-            return &memory->classes[i];
-    }
-    return NULL;
+    uint32_t i = class_index(memory, bytes);
+    return i < memory->class_count ? &memory->classes[i] : NULL;
+}
+
+size_t kc_block_bytes(const kc_producer_memory *memory, size_t bytes, kc_block_need need)
+{
+    uint32_t i = class_index(memory, bytes);
+    bool is_class = i == 0 || (i < memory->class_count && need == KC_BLOCK_CLASS);
+    return is_class ? memory->classes[i].bytes : bytes;
 }
 
 static void *take_idle(kc_producer_memory *memory, kc_block_class *class)

@@ -44,6 +44,8 @@ typedef enum kc_block_need {
  */
 KC_NODISCARD kc_err kc_block_take(kc_producer_memory *memory, size_t bytes, kc_block_need need,
                                   void **block_out, size_t *bytes_out);
+/** What such a block takes of buffer.memory at least. */
+size_t kc_block_bytes(const kc_producer_memory *memory, size_t bytes, kc_block_need need);
 /** `bytes` as kc_block_take() told. */
 void kc_block_give(kc_producer_memory *memory, void *block, size_t bytes);
 

@@ -1,8 +1,7 @@
 /* SPDX-License-Identifier: LicenseRef-OfficeFlow
  * Which batch may go when: readiness of the partitions, requests by broker, the one timer.
  *
- *   queue      idle -> ready (a batch is due, nothing on its way, leader known) -> idle (on its
- * way)
+ *   queue      idle -> ready (a batch is due, nothing on its way, leader known) -> idle (on its way)
  *                   -> leaderless (no leader: until the next metadata)
  *                   -> back-off (after a failure: until retry_us)
  *

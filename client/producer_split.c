@@ -26,7 +26,7 @@ static size_t child_bytes(const splitting *split)
 static kc_err new_child(splitting *split, size_t bytes, kc_producer_batch **child_out)
 {
     kc_producer_batch *batch = split->batch;
-    KB_TRY(kc_batch_new(batch->queue, bytes, batch->created_us, true, child_out));
+    KB_TRY(kc_batch_new(batch->queue, bytes, batch->created_us, KC_BLOCK_ACCEPTED, child_out));
     kp_batch_writer_move(&(*child_out)->writer, (*child_out)->writer.data, bytes);
     return KC_OK;
 }

@@ -88,15 +88,13 @@ static kc_err add_block(kc_topic *topic, size_t bytes)
     size_t least = sizeof(kc_stage_block) + bytes;
     size_t taken = 0;
     void *memory = NULL;
-    kc_err err =
-        kc_block_take(&producer->memory, want > least ? want : least, false, &memory, &taken);
-    if (err == KC_ERR_BUFFER_FULL && want > least)
-        err = kc_block_take(&producer->memory, least, false, &memory, &taken);
-    if (err == KC_ERR_BUFFER_FULL) {
-        producer->wants_room = true;
-        producer->room_bytes = least;
-        kc_sender_all_due(producer);
-    }
+    kc_err err = KC_ERR_BUFFER_FULL;
+    if (want > least)
+        err = kc_block_take(&producer->memory, want, KC_BLOCK_CLASS, &memory, &taken);
+    if (err == KC_ERR_BUFFER_FULL)
+        err = kc_block_take(&producer->memory, least, KC_BLOCK_EXACT, &memory, &taken);
+    if (err == KC_ERR_BUFFER_FULL)
+        kc_accum_want_room(producer, least, KC_BLOCK_EXACT);
     KB_TRY(err);
     kc_stage_block *block = memory;
     block->bytes = taken;
@@ -251,7 +249,7 @@ static kc_err move_first(kc_topic *topic, kc_error *err)
     // batches on their way will make room; where there are none, staged records are all there is
     if (!kb_list_is_empty(&producer->ages))
         return KC_ERR_BUFFER_FULL;
-    item.over_limit = true;
+    item.is_accepted = true;
     return kc_accum_add(topic, &item, err);
 }
 

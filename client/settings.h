@@ -14,8 +14,8 @@ typedef enum kc_offset_reset {
     KC_RESET_NONE,
 } kc_offset_reset;
 
-/** Names are the properties' with '_' for '.'; defaults stand in the table. Strings belong to the kc_config. Lists are
- *  in one form: no blanks, Java's class names replaced by our words. */
+/** Names are the properties' with '_' for '.'; defaults stand in the table. Strings belong to the
+ * kc_config. Lists are in one form: no blanks, Java's class names replaced by our words. */
 typedef struct kc_settings {
     /* client */
     const char *bootstrap_servers;
@@ -59,7 +59,7 @@ typedef struct kc_settings {
     const char *group_instance_id; /**< NULL: none */
     int32_t session_timeout_ms;
     int32_t heartbeat_interval_ms;
-    int32_t max_poll_interval_ms;  /**< the rebalance timeout told to the group */
+    int32_t max_poll_interval_ms;              /**< the rebalance timeout told to the group */
     const char *partition_assignment_strategy; /**< list; "range" in this release */
     bool enable_auto_commit;
     int32_t auto_commit_interval_ms;

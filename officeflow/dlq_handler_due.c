@@ -458,7 +458,7 @@ static bool is_held_by_breaker(const of_parked *p, int64_t *wait_ms)
     char name[OF_TYPE_MAX + 300];
     of_dlq_handler *handler = p->handler;
     int len = snprintf(name, sizeof name, "handler:" KC_FMT ":" KC_FMT, KC_ARG(p->letter.group),
-                       KC_ARG(p->letter.handler));
+                       KC_ARG(p->letter.type));
     if (len < 0 || (size_t)len >= sizeof name)
         return false;
     of_breaker *breaker = kb_map_get(&handler->platform->breakers, kc_str(name));

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: LicenseRef-OfficeFlow
- * Administration: topics, configurations, groups, offsets. Each call is asynchronous; kc_admin_wait() makes it a
- * blocking one. Everything not here is a kc_call() away. */
+ * Administration: topics, configurations, groups, offsets. Each call is asynchronous;
+ * kc_admin_wait() makes it a blocking one. Everything not here is a kc_call() away. */
 #ifndef KAFKAC_ADMIN_H
 #define KAFKAC_ADMIN_H
 
@@ -11,11 +11,13 @@
 extern "C" {
 #endif
 
-/** The answer to one call. Belongs to the caller once the callback got it: free with kc_admin_free(). All slices in it
- *  live as long. */
+/** The answer to one call. Belongs to the caller once the callback got it: free with
+ * kc_admin_free(), before or after the client. All slices in it live as long. Its memory counts as
+ * the client's. */
 typedef struct kc_admin_result kc_admin_result;
-/** `result` is never NULL unless err is KC_ERR_NOMEM or KC_ERR_CLOSED; kc_admin_error() tells a failure of the whole
- *  call; items carry their own. The callee owns `result`. */
+/** Called exactly once, from dispatch. `result` is NULL only when the client was freed first;
+ * kc_admin_error() tells a failure of the whole call; items carry their own, and are all there even
+ * then. The callee owns `result`. */
 typedef void (*kc_admin_fn)(kc_admin_result *result, void *user);
 
 /** Optional to every call; NULL: defaults. */
@@ -31,17 +33,17 @@ KC_API const kc_error *kc_admin_error(const kc_admin_result *result);
 
 typedef struct kc_config_entry {
     kc_bytes name;
-    kc_bytes value;     /**< null: delete it (alter), or sensitive (describe)      */
-    bool is_default;    /**< describe: not set on this topic                       */
+    kc_bytes value;  /**< null: delete it (alter), or sensitive (describe)      */
+    bool is_default; /**< describe: not set on this resource itself             */
     bool is_read_only;
     bool is_sensitive;
-    int8_t source;      /**< Kafka's ConfigSource number                           */
+    int8_t source; /**< Kafka's ConfigSource number                           */
 } kc_config_entry;
 
 typedef struct kc_new_topic {
     kc_bytes name;
-    int32_t partitions;          /**< -1: the broker's default */
-    int16_t replication_factor;  /**< -1: the broker's default */
+    int32_t partitions;         /**< -1: the broker's default */
+    int16_t replication_factor; /**< -1: the broker's default */
     const kc_config_entry *configs;
     size_t config_count;
 } kc_new_topic;
@@ -97,22 +99,29 @@ typedef struct kc_cluster_info {
     const kc_topic_info *topics;
     size_t topic_count;
 } kc_cluster_info;
-/** Cluster and topics by Metadata (key 3). `names` NULL: all topics; count 0 with names not NULL: none. */
+/** Cluster and topics by Metadata (key 3). `names` NULL: all topics; count 0 with names not NULL:
+ * none. */
 KC_API KC_NODISCARD kc_err kc_admin_describe_topics(kc_client *client, const kc_bytes *names,
                                                     size_t count, const kc_admin_options *options,
                                                     kc_admin_fn fn, void *user, kc_error *err);
 KC_API const kc_cluster_info *kc_admin_cluster(const kc_admin_result *result);
 
 /** Kafka's ConfigResource types. */
-enum { KC_RESOURCE_TOPIC = 2, KC_RESOURCE_BROKER = 4, KC_RESOURCE_GROUP = 32 };
-/** Configurations of resources of one type; items by kc_admin_item_at(), entries by kc_admin_configs(). */
+enum {
+    KC_RESOURCE_TOPIC = 2,
+    KC_RESOURCE_BROKER = 4,
+    KC_RESOURCE_GROUP = 32
+};
+/** Configurations of resources of one type; items by kc_admin_item_at(), entries by
+ * kc_admin_configs(). */
 KC_API KC_NODISCARD kc_err kc_admin_describe_configs(kc_client *client, int8_t type,
                                                      const kc_bytes *names, size_t count,
                                                      const kc_admin_options *options,
                                                      kc_admin_fn fn, void *user, kc_error *err);
 KC_API const kc_config_entry *kc_admin_configs(const kc_admin_result *result, size_t item,
                                                size_t *count_out);
-/** Set (or with a null value delete) single entries of one resource. Spec: IncrementalAlterConfigs (key 44). */
+/** Set (or with a null value delete) single entries of one resource. Spec: IncrementalAlterConfigs
+ * (key 44). */
 KC_API KC_NODISCARD kc_err kc_admin_alter_configs(kc_client *client, int8_t type, kc_bytes name,
                                                   const kc_config_entry *entries, size_t count,
                                                   const kc_admin_options *options, kc_admin_fn fn,
@@ -147,7 +156,8 @@ KC_API KC_NODISCARD kc_err kc_admin_delete_groups(kc_client *client, const kc_by
                                                   size_t count, const kc_admin_options *options,
                                                   kc_admin_fn fn, void *user, kc_error *err);
 
-/** Committed offsets of a group; `partitions` NULL: all it has. Answer: kc_admin_offsets(). */
+/** Committed offsets of a group; `partitions` NULL: all it has. Answer: kc_admin_offsets(), -1
+ * where there is none. */
 KC_API KC_NODISCARD kc_err kc_admin_list_group_offsets(kc_client *client, kc_bytes group_id,
                                                        const kc_topic_partition *partitions,
                                                        size_t count,
@@ -159,21 +169,24 @@ KC_API KC_NODISCARD kc_err kc_admin_alter_group_offsets(kc_client *client, kc_by
                                                         size_t count,
                                                         const kc_admin_options *options,
                                                         kc_admin_fn fn, void *user, kc_error *err);
-/** Offsets in the log: in `queries`, offset is KC_OFFSET_BEGINNING, KC_OFFSET_END, or a timestamp in ms (answer: first
- *  record not older, -1: none). With read_committed the end is the last stable offset. Spec: ListOffsets (key 2). */
+/** Offsets in the log: in `queries`, offset is KC_OFFSET_BEGINNING, KC_OFFSET_END, or a timestamp
+ * in ms (answer: first record not older, -1: none). With read_committed the end is the last stable
+ * offset. A partition may be asked about more than once. A topic that is not there is waited for
+ * some seconds, as it may be new. Spec: ListOffsets (key 2). */
 KC_API KC_NODISCARD kc_err kc_admin_list_offsets(kc_client *client, const kc_topic_offset *queries,
                                                  size_t count, bool read_committed,
                                                  const kc_admin_options *options, kc_admin_fn fn,
                                                  void *user, kc_error *err);
-/** Delete records below an offset (KC_OFFSET_END: all). Answer offset: the new beginning. Spec: DeleteRecords. */
-KC_API KC_NODISCARD kc_err kc_admin_delete_records(kc_client *client,
-                                                   const kc_topic_offset *before, size_t count,
-                                                   const kc_admin_options *options, kc_admin_fn fn,
-                                                   void *user, kc_error *err);
+/** Delete records below an offset (KC_OFFSET_END: all). Answer offset: the new beginning. Spec:
+ * DeleteRecords. */
+KC_API KC_NODISCARD kc_err kc_admin_delete_records(kc_client *client, const kc_topic_offset *before,
+                                                   size_t count, const kc_admin_options *options,
+                                                   kc_admin_fn fn, void *user, kc_error *err);
 KC_API const kc_topic_offset *kc_admin_offsets(const kc_admin_result *result, size_t *count_out);
 
 /**
- * Blocking form: pass kc_admin_waiter_fn and a zero-filled kc_admin_waiter as fn and user, then wait.
+ * Blocking form: pass kc_admin_waiter_fn and a zero-filled kc_admin_waiter as fn and user, then
+ * wait.
  *
  *     kc_admin_waiter waiter = {0};
  *     if (kc_admin_list_groups(client, NULL, kc_admin_waiter_fn, &waiter, &err) == KC_OK &&

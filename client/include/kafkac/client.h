@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: LicenseRef-OfficeFlow
- * The client: one object, one pollable fd, no thread, for any number of brokers. Producers, consumers and admin
- * calls are opened on it and share its connections, metadata and memory. */
+ * The client: one object, one pollable fd, no thread, for any number of brokers. Producers,
+ * consumers and admin calls are opened on it and share its connections, metadata and memory. */
 #ifndef KAFKAC_CLIENT_H
 #define KAFKAC_CLIENT_H
 
@@ -14,10 +14,11 @@ extern "C" {
 /**
  * A connection to one cluster.
  *
- * Thread: belongs to one thread, the one that calls kc_client_dispatch(); only kc_client_wake() may be called from
- * another one. Callbacks run only inside dispatch (and the blocking helpers, which are dispatch in a loop), exactly
- * once per accepted operation, also at shutdown. In a callback every call is allowed except dispatch, the blocking
- * helpers and kc_client_free() on the same client: those give KC_ERR_STATE.
+ * Thread: belongs to one thread, the one that calls kc_client_dispatch(); only kc_client_wake() may
+ * be called from another one. Callbacks run only inside dispatch (and the blocking helpers, which
+ * are dispatch in a loop), exactly once per accepted operation, also at shutdown. In a callback
+ * every call is allowed except dispatch, the blocking helpers and kc_client_free() on the same
+ * client: those give KC_ERR_STATE.
  */
 typedef struct kc_client kc_client;
 
@@ -28,11 +29,12 @@ typedef struct kc_client_options {
     kc_log_fn log;         /**< NULL: no log                                                  */
     void *log_user;
     kc_log_level log_level;
-    uint64_t seed;         /**< of jitter, sticky partitions and ids; 0: from the system      */
+    uint64_t seed; /**< of jitter, sticky partitions and ids; 0: from the system      */
 } kc_client_options;
 
 /**
- * Make a client. Connects to nothing yet: the first connection is opened by the first need, in dispatch.
+ * Make a client. Connects to nothing yet: the first connection is opened by the first need, in
+ * dispatch.
  *
  * @param config   Copied. NULL: all defaults (bootstrap.servers is localhost:9092).
  * @param options  NULL: all defaults.
@@ -42,15 +44,16 @@ KC_API KC_NODISCARD kc_err kc_client_new(const kc_config *config, const kc_clien
                                          kc_client **client_out, kc_error *err);
 
 /**
- * Complete every pending operation with KC_ERR_CLOSED (callbacks run inside), close all handles opened on the
- * client, free everything. Waits for nothing: flush producers and close consumers first. NULL is allowed. In a
- * forked child it only closes the child's descriptors.
+ * Complete every pending operation with KC_ERR_CLOSED (callbacks run inside), close all handles
+ * opened on the client, free everything. Waits for nothing: flush producers and close consumers
+ * first. NULL is allowed. In a forked child it only closes the child's descriptors.
  */
 KC_API void kc_client_free(kc_client *client);
 
-/** The fd to wait on for reading: readable means "call kc_client_dispatch()". Level-triggered. It may be added to
- *  poll, epoll (the kernel nests at most 5 deep), libuv, libevent. With an edge-triggered parent dispatch until
- *  it says no work is left. -1 for a client on a virtual clock. */
+/** The fd to wait on for reading: readable means "call kc_client_dispatch()". Level-triggered. It
+ * may be added to poll, epoll (the kernel nests at most 5 deep), libuv, libevent. With an
+ * edge-triggered parent dispatch until it says no work is left. -1 for a client on a virtual clock.
+ */
 KC_API int kc_client_fd(const kc_client *client);
 
 /**
@@ -58,7 +61,8 @@ KC_API int kc_client_fd(const kc_client *client);
  *
  * @param timeout_ms  Longest wait: 0 never blocks, -1 until something happens.
  * @retval KC_OK         Nothing left to do now.
- * @retval KC_ERR_AGAIN  Work is left: call again (with a level-triggered parent, the fd stays readable).
+ * @retval KC_ERR_AGAIN  Work is left: call again (with a level-triggered parent, the fd stays
+ * readable).
  * @retval KC_ERR_STATE  Called from a callback.
  * @retval KC_ERR_FORKED In a child of the process that made the client.
  * @retval KC_ERR_IO     A system call failed: the client can't go on.
@@ -68,14 +72,15 @@ KC_API kc_err kc_client_dispatch(kc_client *client, int timeout_ms);
 /** End a dispatch that waits, or the next one. From any thread and from a signal handler. */
 KC_API void kc_client_wake(kc_client *client);
 
-/** Monotonic microseconds as of the last dispatch, and ms since 1970; random numbers of the client's seed. The
- *  same clock and source the client itself uses, so code above can run on a virtual clock too. */
+/** Monotonic microseconds as of the last dispatch, and ms since 1970; random numbers of the
+ * client's seed. The same clock and source the client itself uses, so code above can run on a
+ * virtual clock too. */
 KC_API int64_t kc_client_now_us(const kc_client *client);
 KC_API int64_t kc_client_wall_ms(const kc_client *client);
 KC_API uint64_t kc_client_random(kc_client *client);
 
-/** The system's clocks and random numbers, for code that has no client: ms since 1970, monotonic microseconds, 64 random
- *  bits that are not for secrets. Any thread. */
+/** The system's clocks and random numbers, for code that has no client: ms since 1970, monotonic
+ * microseconds, 64 random bits that are not for secrets. Any thread. */
 KC_API int64_t kc_clock_wall_ms(void);
 KC_API int64_t kc_clock_monotonic_us(void);
 KC_API uint64_t kc_clock_random(void);
@@ -100,55 +105,65 @@ typedef struct kc_client_stats {
 } kc_client_stats;
 KC_API void kc_client_stats_get(const kc_client *client, kc_client_stats *stats_out);
 
-/** The last failure of a connection or a metadata request since the last success; code KC_OK: none. */
+/** The last failure of a connection or a metadata request since the last success; code KC_OK: none.
+ */
 KC_API void kc_client_last_error(const kc_client *client, kc_error *error_out);
 
 /* ---- any API ---- */
 
 /** Where a call goes: a broker's id, or one of these. */
 enum {
-    KC_TO_AUTO = -1,       /**< as the API wants: controller, coordinator, leader, any */
+    KC_TO_AUTO = -1, /**< as the API wants: controller, coordinator, leader, any */
     KC_TO_ANY = -2,
     KC_TO_CONTROLLER = -3,
 };
 
 /** Result of kc_call(); valid during the callback. */
 typedef struct kc_response {
-    kc_err err;            /**< transport or local failure; error codes inside the message are the caller's   */
-    const kc_error *error; /**< detail, when err is not KC_OK                                                 */
+    kc_err err; /**< transport or local failure; error codes inside the message are the caller's */
+    const kc_error *error; /**< detail, when err is not KC_OK */
     int16_t api_key;
     int16_t version;
     int32_t broker_id;
-    const void *message;   /**< kp_..._resp of <kafkac/unstable/messages.h>; NULL on failure                  */
+    const void *message; /**< kp_..._resp of <kafkac/unstable/messages.h>; NULL on failure, and for
+                            acks=0  */
 } kc_response;
 typedef void (*kc_response_fn)(const kc_response *response, void *user);
 
 typedef struct kc_call_options {
-    size_t size;         /**< sizeof(kc_call_options)                                                   */
-    int32_t to;          /**< broker id or KC_TO_...; with KC_CALL_OPTIONS_INIT KC_TO_AUTO              */
-    int16_t version;     /**< -1: highest common one                                                    */
-    int32_t timeout_ms;  /**< for the whole call with all its retries; 0: default.api.timeout.ms        */
-    bool no_retry;       /**< default: retriable failures are tried again until the timeout             */
+    size_t size; /**< sizeof(kc_call_options)                                                   */
+    int32_t to;  /**< broker id or KC_TO_...; with KC_CALL_OPTIONS_INIT KC_TO_AUTO              */
+    int16_t version;    /**< -1: highest common one    */
+    int32_t timeout_ms; /**< for the whole call with all its retries; 0: default.api.timeout.ms */
+    bool
+        no_retry; /**< default: retriable failures, and answers with a retriable error code in their
+                       root, are tried again until the timeout; the last such answer is delivered */
 } kc_call_options;
-#define KC_CALL_OPTIONS_INIT {.size = sizeof(kc_call_options), .to = -1, .version = -1}
+#define KC_CALL_OPTIONS_INIT                                                                       \
+    {                                                                                              \
+        .size = sizeof(kc_call_options), .to = -1, .version = -1                                   \
+    }
 
 /**
  * Send any request of the protocol and decode its answer.
  *
  * @param api_key  0-92.
- * @param request  The kp_..._req struct of that API. Copied by encoding, at once: free to change after return.
+ * @param request  The kp_..._req struct of that API. Copied, with all it points to: free to change
+ * after return.
  * @param options  NULL: defaults.
  * @param fn       Called exactly once from dispatch, if and only if KC_OK was returned.
  * @retval KC_OK, KC_ERR_ARGUMENT (no such API; a field can't be encoded in any common version),
  *         KC_ERR_NOMEM, KC_ERR_STATE.
- * KC_TO_AUTO with an API answered by partition leaders needs all partitions of the request to have one leader,
- * else KC_ERR_ARGUMENT is told through `fn`.
+ * KC_TO_AUTO with an API answered by partition leaders needs all partitions of the request to have
+ * one leader, else KC_ERR_ARGUMENT is told through `fn`; with groups or transactions, the first one
+ * named decides. A topic named by name only keeps the version below those that know topics by id.
  */
 KC_API KC_NODISCARD kc_err kc_call(kc_client *client, int16_t api_key, const void *request,
                                    const kc_call_options *options, kc_response_fn fn, void *user,
                                    kc_error *err);
 
-/** The same with JSON in Kafka's JsonConverter form both ways. `fn` gets the JSON text of the answer. */
+/** The same with JSON in Kafka's JsonConverter form both ways. `fn` gets the JSON text of the
+ * answer. */
 typedef void (*kc_json_response_fn)(kc_err err, const kc_error *error, int16_t version,
                                     kc_bytes json, void *user);
 KC_API KC_NODISCARD kc_err kc_call_json(kc_client *client, kc_bytes api_name, kc_bytes json,

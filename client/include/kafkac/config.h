@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: LicenseRef-OfficeFlow
- * Configuration: the Java client's property names, one table that checks, defaults and documents them
- * (docs/configuration.md is printed from it). */
+ * Configuration: the Java client's property names, one table that checks, defaults and documents
+ * them (docs/configuration.md is printed from it). */
 #ifndef KAFKAC_CONFIG_H
 #define KAFKAC_CONFIG_H
 
@@ -10,7 +10,8 @@
 extern "C" {
 #endif
 
-/** A set of properties. Belongs to the caller; copied by whatever is opened with it. Not thread-safe. */
+/** A set of properties. Belongs to the caller; copied by whatever is opened with it. Not
+ * thread-safe. */
 typedef struct kc_config kc_config;
 
 /** Empty: every property at its default. NULL out of memory. */
@@ -24,18 +25,19 @@ KC_API void kc_config_free(kc_config *config);
  *
  * @param value  As text: numbers in decimal, booleans true or false, lists with commas.
  * @retval KC_OK
- * @retval KC_ERR_CONFIG  Unknown name (the error names the nearest known one), or a value out of range (the error
- *                        says what is allowed).
+ * @retval KC_ERR_CONFIG  Unknown name (the error names the nearest known one), or a value out of
+ * range (the error says what is allowed).
  * @retval KC_ERR_NOMEM
  */
 KC_API KC_NODISCARD kc_err kc_config_set(kc_config *config, const char *name, const char *value,
                                          kc_error *err);
 
-/** Read `name=value` lines; # and ! begin a comment line. Errors name file and line. Also KC_ERR_IO. */
+/** Read `name=value` lines; # and ! begin a comment line. Errors name file and line. Also
+ * KC_ERR_IO. */
 KC_API KC_NODISCARD kc_err kc_config_load(kc_config *config, const char *path, kc_error *err);
 
-/** The value in force as text (the default where not set); NULL: unknown name. Secrets read "[hidden]".
- *  Valid until the next call on this config. */
+/** The value in force as text (the default where not set); NULL: unknown name. Secrets read
+ * "[hidden]". Valid until the next call on this config. */
 KC_API const char *kc_config_get(kc_config *config, const char *name);
 /** True when set by the caller, not defaulted. */
 KC_API bool kc_config_is_set(const kc_config *config, const char *name);

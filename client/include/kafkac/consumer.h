@@ -12,7 +12,8 @@ extern "C" {
 
 /** Thread: the client's. */
 typedef struct kc_consumer kc_consumer;
-/** Records of one partition, in order. Pins the memory they lie in until kc_batch_free(). */
+/** Records of one partition, in order. Pins the memory they lie in until kc_batch_free(), which may come after the
+ *  consumer and even the client were freed; what is held counts against the consumer's credit. */
 typedef struct kc_batch kc_batch;
 
 /** A received record: views into its batch, valid until kc_batch_free(). */
@@ -54,8 +55,8 @@ KC_API KC_NODISCARD kc_err kc_consumer_open(kc_client *client, const kc_config *
                                             kc_consumer **consumer_out, kc_error *err);
 
 /**
- * Leave: with enable.auto.commit commit what was handed out, then leave the group (not as a static member), dispatching
- * up to `timeout_ms`, and free in any case. Batches still held stay valid. `timeout_ms` 0: free at once (the group
+ * Leave: on_revoked, with enable.auto.commit a commit of what was handed out, then leave the group (not as a static
+ * member), dispatching up to `timeout_ms` (-1: no limit), and free in any case. Batches still held stay valid. `timeout_ms` 0: free at once (the group
  * notices after session.timeout.ms). NULL is allowed.
  * @retval KC_OK, KC_ERR_TIMEOUT (freed nevertheless), KC_ERR_STATE (called from a callback: not freed).
  */
@@ -76,7 +77,8 @@ typedef struct kc_consumer_events {
     /** Something the application should know: a fatal error, authorization, a corrupt batch that is tried again, offset
      *  out of range with auto.offset.reset=none. Retriable faults are not told. */
     void (*on_error)(kc_consumer *consumer, const kc_error *error, void *user);
-    /** kc_consumer_next() has something to give. */
+    /** More came (or a partition with something buffered was resumed): take it by kc_consumer_next() until that
+     *  says KC_ERR_AGAIN, since this is told once. */
     void (*on_batch)(kc_consumer *consumer, void *user);
     void *user;
 } kc_consumer_events;
@@ -86,6 +88,11 @@ KC_API void kc_consumer_set_events(kc_consumer *consumer, const kc_consumer_even
 
 /**
  * Join the group and read these topics; replaces what was subscribed or assigned before.
+ *
+ * Heartbeats are sent by dispatch (and so by kc_consumer_poll()) only: without one for session.timeout.ms the group
+ * takes the partitions away, and the next dispatch says so (on_lost). Rebalances are eager: everything is given back
+ * (on_revoked) before it is shared out anew (on_assigned). A member that has batches to take and takes none for
+ * max.poll.interval.ms leaves (on_lost, on_error) and joins again when kc_consumer_next() is called.
  *
  * @param topics  Literal names.
  * @retval KC_OK, KC_ERR_STATE (no group.id, closing), KC_ERR_ARGUMENT (illegal name, none), KC_ERR_NOMEM.
@@ -118,8 +125,9 @@ KC_API size_t kc_consumer_assignment(const kc_consumer *consumer, kc_topic_parti
 /**
  * Take the next batch, if one is there; never waits.
  *
- * @retval KC_OK, KC_ERR_AGAIN (none now), KC_ERR_STATE (neither subscribed nor assigned),
- *         or the fatal error of the consumer (authorization of the group, fenced static member).
+ * @retval KC_OK, KC_ERR_AGAIN (none now), KC_ERR_STATE (neither subscribed nor assigned), KC_ERR_NOMEM (nothing is
+ *         lost: free batches, then ask again), or the fatal error of the consumer (authorization of the group,
+ *         fenced static member).
  */
 KC_API KC_NODISCARD kc_err kc_consumer_next(kc_consumer *consumer, kc_batch **batch_out);
 /** The same, dispatching up to `timeout_ms` (-1: no limit) until one is there; KC_ERR_AGAIN when none came. */
@@ -170,11 +178,13 @@ typedef void (*kc_commit_fn)(kc_err err, const kc_error *error, const kc_topic_o
 /**
  * Commit offsets (the next one to read).
  *
- * @param offsets  NULL with count 0: the positions of everything handed out.
+ * @param offsets  NULL with count 0: the positions of all partitions, behind what was handed out. leader_epoch below 1
+ *                 is taken as left out, and completed where the offset is the position.
  * @param fn       May be NULL. Called exactly once from dispatch if KC_OK was returned.
  * @retval KC_OK, KC_ERR_STATE (no group.id), KC_ERR_ARGUMENT, KC_ERR_NOMEM.
  * Through fn: ILLEGAL_GENERATION, UNKNOWN_MEMBER_ID, REBALANCE_IN_PROGRESS (the partitions went to others),
- * KC_ERR_TIMEOUT and others. Spec: OffsetCommit (key 8).
+ * KC_ERR_TIMEOUT and others. A member of a group can commit only what it owns: the other offsets are refused with one
+ * of these, each by itself in its kc_topic_offset.err. Spec: OffsetCommit (key 8).
  */
 KC_API KC_NODISCARD kc_err kc_consumer_commit(kc_consumer *consumer, const kc_topic_offset *offsets,
                                               size_t count, kc_commit_fn fn, void *user,
@@ -188,7 +198,7 @@ KC_API KC_NODISCARD kc_err kc_consumer_committed(kc_consumer *consumer,
                                                  const kc_topic_partition *partitions, size_t count,
                                                  kc_commit_fn fn, void *user, kc_error *err);
 
-/** Group facts now: "unjoined", "joining", "stable", ... and -1 / empty where there is no group. */
+/** Group facts now: "none", "unjoined", "joining", "stable", ... and -1 / empty where there is no group. */
 typedef struct kc_group_info {
     const char *state;
     int32_t generation;

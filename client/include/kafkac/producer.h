@@ -10,7 +10,19 @@
 extern "C" {
 #endif
 
-/** Thread: the client's. */
+/**
+ * A producer on a client.
+ *
+ * Delivery is at least once and in order for each partition: a batch is sent again until it is acknowledged, refused for
+ * good, or older than delivery.timeout.ms, and until then nothing behind it is sent. What was written just before its
+ * connection was lost may so be in the log twice, as long as there is no idempotence.
+ *
+ * A batch of a partition is sent when it has batch.size bytes, when it is linger.ms old, or when flushed. As long as it
+ * can't be, because the batch before it is not acknowledged yet, it goes on growing, to 16 times batch.size and at
+ * most 512 KiB, so that few large batches follow rather than many small ones.
+ *
+ * Thread: the client's.
+ */
 typedef struct kc_producer kc_producer;
 /** A topic looked up once, so that a send needs no look-up by name. Lives as long as its producer. */
 typedef struct kc_topic kc_topic;
@@ -32,7 +44,7 @@ KC_API KC_NODISCARD kc_err kc_producer_open(kc_client *client, const kc_config *
                                             kc_producer **producer_out, kc_error *err);
 
 /** Fail what was not acknowledged with KC_ERR_CLOSED (callbacks run inside) and free. Flush first to lose nothing.
- *  NULL is allowed. */
+ *  Allowed in a callback, also of this producer. NULL is allowed. */
 KC_API void kc_producer_close(kc_producer *producer);
 
 /** Handle of a topic. @retval KC_OK, KC_ERR_ARGUMENT (name empty, longer than 249, or with characters other than
@@ -55,7 +67,8 @@ KC_API KC_NODISCARD kc_err kc_producer_topic(kc_producer *producer, kc_bytes nam
  * @retval KC_OK               Accepted.
  * @retval KC_ERR_BUFFER_FULL  buffer.memory is used up: dispatch, then send again.
  * @retval KC_ERR_TOO_LARGE    Above max.request.size: never try again.
- * @retval KC_ERR_ARGUMENT     Topic name not legal, partition below -1, timestamp below -1.
+ * @retval KC_ERR_ARGUMENT     Topic name not legal; partition or timestamp below -1; a partition the topic, once it is
+ *                             known, does not have; a null key, value or header list with a length.
  * @retval KC_ERR_NOMEM        memory.bytes.max reached.
  * @retval KC_ERR_STATE        Closing.
  *
@@ -68,13 +81,16 @@ KC_API KC_NODISCARD kc_err kc_producer_send(kc_producer *producer, const kc_reco
 KC_API KC_NODISCARD kc_err kc_producer_send_to(kc_topic *topic, const kc_record *record,
                                                kc_delivery_fn fn, void *user, kc_error *err);
 
-/** Send without waiting for linger.ms what is queued now. Does not wait. */
+/** Send without waiting for linger.ms what is queued now. Does not wait for it. */
 KC_API void kc_producer_flush_start(kc_producer *producer);
-/** Dispatch until everything queued is acknowledged or has failed. @param timeout_ms -1: no limit.
- *  @retval KC_OK (see the stats or callbacks for failures), KC_ERR_TIMEOUT, KC_ERR_STATE, KC_ERR_IO. */
+/** Dispatch until everything queued now is acknowledged or has failed; what callbacks send meanwhile is not waited
+ *  for. @param timeout_ms -1: no limit.
+ *  @retval KC_OK (see the stats or callbacks for failures), KC_ERR_TIMEOUT, KC_ERR_STATE (in a callback, closed),
+ *          KC_ERR_FORKED, KC_ERR_IO. */
 KC_API KC_NODISCARD kc_err kc_producer_flush(kc_producer *producer, int timeout_ms);
 
-/** Called from dispatch when a send that gave KC_ERR_BUFFER_FULL may succeed. One; NULL removes it. */
+/** Called from dispatch, once for each time sends gave KC_ERR_BUFFER_FULL, when they may succeed again. One function
+ *  at a time; NULL removes it. */
 KC_API void kc_producer_on_room(kc_producer *producer, void (*fn)(void *user), void *user);
 
 typedef struct kc_producer_stats {

@@ -149,6 +149,8 @@ void world_on_commit(kc_err err, const kc_error *error, const kc_topic_offset *o
                      size_t count, void *user);
 int64_t world_committed(const world *w, const char *topic, int32_t partition);
 void world_add_member(world *w, const char *id, kc_bytes metadata);
+/** Answer the group's requests (consumer_world_group.c); world_start() does it. */
+void world_group_serve(world *w);
 /** ConsumerProtocolSubscription of one topic. */
 void world_add_member_for(world *w, const char *id, const char *topic);
 

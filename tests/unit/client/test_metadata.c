@@ -54,6 +54,14 @@ static uint32_t asked(const world *w)
     return fake_count(w->cluster, 0, KP_API_METADATA);
 }
 
+/** The model's answer, after the time in *user. */
+static fake_action answer_late(fake_request *request, void *response, void *user)
+{
+    fake_model(request, response);
+    request->delay_us = *(int64_t *)user;
+    return FAKE_ANSWER;
+}
+
 START_TEST(a_topic_in_use_gets_its_leaders)
 {
     world w;
@@ -518,6 +526,44 @@ START_TEST(a_lost_broker_does_not_stop_the_others_from_answering)
     ck_assert_int_eq(kc_metadata_controller(w.metadata), 3);
     ck_assert(!kn_pool_has_broker(w.client->pool, 1));
     ck_assert(kn_pool_has_broker(w.client->pool, 3));
+    tear_down(&w);
+}
+END_TEST
+
+START_TEST(a_broker_that_hangs_does_not_hold_up_the_answer)
+{
+    for (int32_t hung = 1; hung <= 3; hung++) {
+        world w;
+        set_up(&w);
+        fake_topic_add(w.cluster, "t", 3);
+        kc_meta_topic *topic = use(&w, "t");
+        fake_run(w.cluster, 100);
+        fake_move_leader(w.cluster, "t", hung - 1, hung % 3 + 1);
+        kn_mem_pause(w.cluster->network, fake_broker_of(w.cluster, hung)->host, 9092, true);
+        kc_metadata_refresh(w.metadata, "test");
+        fake_run(w.cluster, 12000);
+        ck_assert_int_eq(topic->partitions[hung - 1].leader, hung % 3 + 1);
+        kn_mem_pause(w.cluster->network, fake_broker_of(w.cluster, hung)->host, 9092, false);
+        tear_down(&w);
+    }
+}
+END_TEST
+
+START_TEST(one_broker_that_is_slow_is_waited_for)
+{
+    world w;
+    set_up(&w);
+    int64_t delay_us = 8000000;
+    fake_on(w.cluster, KP_API_METADATA, answer_late, &delay_us);
+    fake_topic_add(w.cluster, "t", 1);
+    kc_meta_topic *topic = use(&w, "t");
+    fake_run(w.cluster, 9000);
+    ck_assert_int_eq(topic->err, KC_OK); /* the only one known so far */
+    delay_us = 18000000;                 /* all are slow now */
+    fake_move_leader(w.cluster, "t", 0, 3);
+    kc_metadata_refresh(w.metadata, "test");
+    fake_run(w.cluster, 120000);
+    ck_assert_int_eq(topic->partitions[0].leader, 3);
     tear_down(&w);
 }
 END_TEST

@@ -24,7 +24,7 @@ static void *take(size_t bytes, size_t expected)
 {
     void *block = NULL;
     size_t got = 0;
-    ck_assert_int_eq(kc_block_take(&memory, bytes, false, &block, &got), KC_OK);
+    ck_assert_int_eq(kc_block_take(&memory, bytes, KC_BLOCK_EXACT, &block, &got), KC_OK);
     ck_assert_uint_eq(got, expected);
     memset(block, 0x5a, got);
     return block;
@@ -78,10 +78,12 @@ START_TEST(buffer_memory_is_not_crossed)
     void *a = take(65536, 65536);
     void *block = NULL;
     size_t got = 0;
-    ck_assert_int_eq(kc_block_take(&memory, 40000, false, &block, &got), KC_ERR_BUFFER_FULL);
-    ck_assert_int_eq(kc_block_take(&memory, 100001, false, &block, &got), KC_ERR_BUFFER_FULL);
+    ck_assert_int_eq(kc_block_take(&memory, 40000, KC_BLOCK_EXACT, &block, &got),
+                     KC_ERR_BUFFER_FULL);
+    ck_assert_int_eq(kc_block_take(&memory, 100001, KC_BLOCK_EXACT, &block, &got),
+                     KC_ERR_BUFFER_FULL);
     // what was accepted before is not refused
-    ck_assert_int_eq(kc_block_take(&memory, 40000, true, &block, &got), KC_OK);
+    ck_assert_int_eq(kc_block_take(&memory, 40000, KC_BLOCK_ACCEPTED, &block, &got), KC_OK);
     ck_assert_uint_gt(memory.used, memory.limit);
     kc_block_give(&memory, block, got);
     kc_block_give(&memory, a, 65536);
@@ -94,6 +96,10 @@ START_TEST(where_the_next_size_does_not_fit_the_exact_one_may)
     start(100000, 65536);
     void *a = take(65536, 65536);
     void *b = take(20000, 20000); // 65,536 would cross the limit
+    void *block = NULL;
+    size_t got = 0;
+    ck_assert_int_eq(kc_block_take(&memory, 10000, KC_BLOCK_CLASS, &block, &got),
+                     KC_ERR_BUFFER_FULL);
     kc_block_give(&memory, b, 20000);
     kc_block_give(&memory, a, 65536);
     end();
@@ -122,7 +128,7 @@ START_TEST(idle_blocks_make_way_for_the_client_limit_too)
     void *b = take(10000, 16384);
     void *block = NULL;
     size_t got = 0;
-    ck_assert_int_eq(kc_block_take(&memory, 65536, false, &block, &got), KC_ERR_NOMEM);
+    ck_assert_int_eq(kc_block_take(&memory, 65536, KC_BLOCK_EXACT, &block, &got), KC_ERR_NOMEM);
     ck_assert_uint_eq(memory.used, 16384);
     kc_block_give(&memory, b, 16384);
     end();
