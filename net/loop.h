@@ -10,6 +10,7 @@
 #ifndef KN_LOOP_H
 #define KN_LOOP_H
 
+#include "net/timer.h"
 #include "protocol/base/list.h"
 #include "protocol/base/mem.h"
 
@@ -26,16 +27,6 @@ typedef struct kn_watch {
     uint32_t ready;  /**< private */
     bool is_on;      /**< private */
 } kn_watch;
-
-/** A timer; stands inside its owner. Zero-filled plus fn and user is ready for use. */
-typedef struct kn_timer {
-    int64_t due_us;
-    void (*fn)(struct kn_timer *timer);
-    void *user;
-    struct kn_timer *child, *sibling, *prev; /**< private: timer.c */
-    uint64_t order;                          /**< private          */
-    bool is_set;                             /**< private          */
-} kn_timer;
 
 /** Work for later in this turn, or for the next one when made by a task. Stands inside its owner.
  */

@@ -3,7 +3,7 @@
 #ifndef KN_LOOP_CORE_H
 #define KN_LOOP_CORE_H
 
-#include "net/timer.h"
+#include "net/loop.h"
 
 #include <stdatomic.h>
 #include <sys/types.h>

@@ -1,9 +1,21 @@
 /* SPDX-License-Identifier: LicenseRef-OfficeFlow
- * Heap of deadlines. The links stand inside the timers, so nothing here can run out of memory. */
+ * Timers, and the heap of their deadlines. The links stand inside the timers, so nothing here can run out of memory. */
 #ifndef KN_TIMER_H
 #define KN_TIMER_H
 
-#include "net/loop.h"
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+/** A timer; stands inside its owner. Zero-filled plus fn and user is ready for use. */
+typedef struct kn_timer {
+    int64_t due_us;
+    void (*fn)(struct kn_timer *timer);
+    void *user;
+    struct kn_timer *child, *sibling, *prev; /**< private: timer.c */
+    uint64_t order;                          /**< private          */
+    bool is_set;                             /**< private          */
+} kn_timer;
 
 /** Zero-filled is empty. */
 typedef struct kn_timer_heap {

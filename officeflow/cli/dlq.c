@@ -280,10 +280,11 @@ static int run_replay(cli_session *session, cli_words words, cli_words command)
     if (of_dlq_replay(session->platform, &options, &result, &err) != KC_OK)
         return cli_fail("dlq replay", &err);
     char selected[32], released[32];
+    int64_t would = opt.dry_run ? result.selected - result.refused : result.released;
     if (!opt.as_json)
         cli_printf("%s selected, %s %s, %lld refused\n", cli_number(result.selected, selected),
-                   cli_number(result.released, released),
-                   opt.dry_run ? "would be released" : "released", (long long)result.refused);
+                   cli_number(would, released), opt.dry_run ? "would be released" : "released",
+                   (long long)result.refused);
     if (result.refused > 0)
         cli_note("refused: redriven already and not resolved yet; --again releases them once more");
     return result.refused > 0 ? CLI_PARTIAL : CLI_OK;

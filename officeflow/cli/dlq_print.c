@@ -146,13 +146,15 @@ void cli_dead_show(const of_dead_letter *letter, kb_arena *arena)
     if (letter->next_ms > 0)
         cli_printf("  next %s", cli_clock(letter->next_ms, next));
     cli_printf("%s\n", letter->is_strict ? "  strict: redriven by an operator only" : "");
-    cli_printf("class %s  code " KC_FMT "  %d tries from %.10s %.12s to %s UTC\n",
-               of_class_name(letter->failure_class), KC_ARG(letter->code), letter->attempts, first,
-               first + 11, cli_clock(letter->last_ms, last));
+    cli_printf("class %s  code " KC_FMT "  %d %s from %.10s %.12s to %s UTC\n",
+               of_class_name(letter->failure_class), KC_ARG(letter->code), letter->attempts,
+               letter->attempts == 1 ? "try" : "tries", first, first + 11,
+               cli_clock(letter->last_ms, last));
     cli_printf("message " KC_FMT "\n", KC_ARG(letter->message));
-    cli_printf("type " KC_FMT "  organisation " KC_FMT "  handler " KC_FMT "  fingerprint " KC_FMT
-               "\n",
-               KC_ARG(letter->type), KC_ARG(letter->organization_id), KC_ARG(letter->handler),
+    cli_printf("type " KC_FMT, KC_ARG(letter->type));
+    if (letter->organization_id.len > 0)
+        cli_printf("  organisation " KC_FMT, KC_ARG(letter->organization_id));
+    cli_printf("  handler " KC_FMT "  fingerprint " KC_FMT "\n", KC_ARG(letter->handler),
                KC_ARG(letter->fingerprint));
     cli_printf("correlation " KC_FMT "\n", KC_ARG(letter->correlation_id));
     cli_printf("lies in " KC_FMT "/%d@%lld\n", KC_ARG(letter->dlq_topic), letter->dlq_partition,

@@ -298,11 +298,14 @@ void cli_table_print(const cli_table *table)
     for (size_t c = 0; c < table->columns; c++)
         print_cell(table->titles[c], widths[c], table->is_right && table->is_right[c], CLI_BOLD,
                    c + 1 == table->columns);
-    for (const cli_row *row = table->first; row; row = row->next)
-        for (size_t c = 0; c < table->columns; c++)
-            print_cell(c < row->count ? row->cells[c] : "", widths[c],
-                       table->is_right && table->is_right[c],
-                       c < row->count ? row->styles[c] : CLI_PLAIN, c + 1 == table->columns);
+    for (const cli_row *row = table->first; row; row = row->next) {
+        size_t last = row->count;
+        while (last > 1 && !*row->cells[last - 1])
+            last--;
+        for (size_t c = 0; c < last; c++)
+            print_cell(row->cells[c], widths[c], table->is_right && table->is_right[c],
+                       row->styles[c], c + 1 == last);
+    }
 }
 
 /* ---- text ---- */

@@ -2,6 +2,8 @@
  * Partitions of topics and the ends of their logs, asked for once. */
 #include "officeflow/cli/partitions.h"
 
+#include <kafkac/unstable/errors.h>
+
 static bool add_topic(cli_partitions *partitions, const kc_topic_info *topic, int64_t only)
 {
     bool is_found = false;
@@ -20,7 +22,7 @@ static bool add_all(cli_partitions *partitions, const kc_cluster_info *cluster, 
 {
     for (size_t t = 0; t < cluster->topic_count; t++) {
         const kc_topic_info *topic = &cluster->topics[t];
-        if (topic->err == 3) // UNKNOWN_TOPIC_OR_PARTITION
+        if (topic->err == KC_E_UNKNOWN_TOPIC_OR_PARTITION)
             return cli_complain("topic " KC_FMT " does not exist", KC_ARG(topic->name));
         if (topic->err != KC_OK)
             return cli_complain("topic " KC_FMT ": %s", KC_ARG(topic->name),

@@ -4,6 +4,9 @@
 
 #include <stdio.h>
 
+/** A number of tries that is no limit. */
+#define MANY 1000000
+
 static struct {
     bool as_json;
 } opt;
@@ -65,12 +68,9 @@ static void print_text(const char *group, const char *type, const of_policy *pol
     cli_printf("  immediate   %d more in the same place, after 50 ms and 200 ms\n",
                policy->immediate_attempts);
     cli_printf("  parked      ");
-    if (policy->parked_attempts > 0)
-        cli_printf("up to %d, waiting %s", policy->parked_attempts,
-                   cli_duration(policy->initial_interval_ms, interval));
-    else
-        cli_printf("until it took too long, waiting %s",
-                   cli_duration(policy->initial_interval_ms, interval));
+    if (policy->parked_attempts < MANY)
+        cli_printf("up to %d, ", policy->parked_attempts);
+    cli_printf("waiting %s", cli_duration(policy->initial_interval_ms, interval));
     cli_printf(" × %.4g each time, at most %s", policy->backoff_coefficient,
                cli_duration(policy->maximum_interval_ms, interval));
     cli_printf(", %s in all\n", cli_duration(policy->parked_max_ms, interval));

@@ -2,6 +2,7 @@
  * officeflow run: a command as the handler of a group's events. Every event is one process; the
  * consumer's answers are awaited beside the client, so nothing blocks anything. */
 #define _GNU_SOURCE // O_CLOEXEC
+#include "officeflow/cli/notice.h"
 #include "officeflow/cli/run_child.h"
 #include "officeflow/cli/verbs.h"
 
@@ -39,26 +40,6 @@ typedef struct running {
 
 /* ---- notices ---- */
 
-static const char *next_step(const of_verdict *verdict, char text[64])
-{
-    char wait[24];
-    switch (verdict->stage) {
-    case OF_STAGE_IMMEDIATE:
-    case OF_STAGE_PARKED:
-        snprintf(text, 64, "again in %s", cli_duration(verdict->delay_ms, wait));
-        break;
-    case OF_STAGE_RETRY:
-        snprintf(text, 64, "goes to a delayed topic");
-        break;
-    case OF_STAGE_DISCARDED:
-        snprintf(text, 64, "discarded");
-        break;
-    default:
-        snprintf(text, 64, "becomes a dead letter (%s)", of_class_name(verdict->failure_class));
-    }
-    return text;
-}
-
 static void say_notice(const of_notice *notice)
 {
     char place[KC_TOPIC_NAME_MAX + 40], text[64];
@@ -67,7 +48,7 @@ static void say_notice(const of_notice *notice)
     switch (notice->kind) {
     case OF_NOTICE_FAILED:
         cli_note("%s attempt %d failed: %s %s: %s", place, notice->attempt, notice->code,
-                 notice->message, next_step(&notice->verdict, text));
+                 notice->message, cli_next_step(&notice->verdict, text));
         break;
     case OF_NOTICE_DEAD:
         cli_note("%s dead letter %s", place, notice->dead_letter_id ? notice->dead_letter_id : "");

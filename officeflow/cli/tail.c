@@ -122,7 +122,10 @@ static void print_json(kc_bytes topic, int32_t partition, const kc_view *view,
         kb_json_key_str(&json, "metadata");
         kb_json_raw(&json, event->metadata);
     }
-    if (is_raw || !event->payload.ptr || event->mode == OF_WIRE_CE_BINARY) {
+    bool is_json = event->payload.ptr && !is_raw &&
+                   (event->mode != OF_WIRE_CE_BINARY ||
+                    kb_json_check(event->payload, false, NULL, NULL) == KC_OK);
+    if (!is_json) {
         cli_json_bytes(&json, "payloadText", "payload64", event->payload);
     } else {
         kb_json_key_str(&json, "payload");

@@ -7,6 +7,8 @@
 #include <stdio.h>
 #include <stdlib.h>
 
+#define CLOCK_GRAIN_MS 8
+
 void cli_timeline_init(cli_timeline *timeline, kb_arena *arena)
 {
     *timeline = (cli_timeline){.arena = arena};
@@ -17,7 +19,8 @@ static bool is_known(const cli_timeline *timeline, const cli_moment *moment)
     for (size_t i = 0; i < timeline->count; i++) {
         const cli_moment *other = &timeline->items[i];
         if (other->wall_ms == moment->wall_ms && strcmp(other->who, moment->who) == 0 &&
-            strcmp(other->what, moment->what) == 0 && strcmp(other->detail, moment->detail) == 0)
+            strcmp(other->what, moment->what) == 0 && strcmp(other->detail, moment->detail) == 0 &&
+            strcmp(other->place, moment->place) == 0)
             return true;
     }
     return false;
@@ -89,6 +92,31 @@ static void add_history(cli_timeline *timeline, const of_hop *hop, const char *w
     }
 }
 
+static const char *tries(int32_t count)
+{
+    return count == 1 ? "try" : "tries";
+}
+
+/** What the DLQ handler, a consumer or an operator wrote down about a dead letter. */
+static cli_style describe_state(const of_hop *hop, char what[48], char detail[256])
+{
+    snprintf(what, 48, "%s", of_dead_state_name(hop->state));
+    detail[0] = 0;
+    switch (hop->state) {
+    case OF_DEAD:
+        snprintf(what, 48, "left to an operator");
+        return CLI_MAGENTA;
+    case OF_DEAD_SCHEDULED:
+        snprintf(detail, 256, "for redrive %d", hop->redrive + 1);
+        return CLI_BLUE;
+    case OF_DEAD_RESOLVED:
+        snprintf(detail, 256, "by redrive %d", hop->redrive);
+        return CLI_GREEN;
+    default:
+        return CLI_DIM;
+    }
+}
+
 /** What of a hop there is to say, by its kind. */
 static cli_style describe(const of_hop *hop, char what[48], char detail[256])
 {
@@ -99,24 +127,23 @@ static cli_style describe(const of_hop *hop, char what[48], char detail[256])
         return CLI_CYAN;
     case OF_HOP_RETRY:
         snprintf(what, 48, "waits for a retry");
-        snprintf(detail, 256, "after %d tries", hop->attempts);
+        snprintf(detail, 256, "after %d %s", hop->attempts, tries(hop->attempts));
         return CLI_YELLOW;
     case OF_HOP_REDRIVE:
         snprintf(what, 48, "redrive %d", hop->redrive);
         return CLI_BLUE;
     case OF_HOP_DEAD:
         snprintf(what, 48, "dead letter");
-        snprintf(detail, 256, "after %d tries, " KC_FMT "%s" KC_FMT, hop->attempts, KC_ARG(hop->code),
-                 hop->message.len > 0 ? ": " : "", KC_ARG(hop->message));
+        snprintf(detail, 256, "after %d %s, " KC_FMT "%s" KC_FMT, hop->attempts,
+                 tries(hop->attempts), KC_ARG(hop->code), hop->message.len > 0 ? ": " : "",
+                 KC_ARG(hop->message));
         return CLI_RED;
     case OF_HOP_QUARANTINE:
         snprintf(what, 48, "quarantine");
         snprintf(detail, 256, "after %d redrives", hop->redrive);
         return CLI_RED;
     case OF_HOP_STATE:
-        snprintf(what, 48, "%s", of_dead_state_name(hop->state));
-        snprintf(detail, 256, "redrive %d", hop->redrive);
-        return hop->state == OF_DEAD_RESOLVED ? CLI_GREEN : CLI_DIM;
+        return describe_state(hop, what, detail);
     }
     return CLI_PLAIN;
 }
@@ -124,21 +151,31 @@ static cli_style describe(const of_hop *hop, char what[48], char detail[256])
 void cli_timeline_add_hop(cli_timeline *timeline, const of_hop *hop)
 {
     char who[128], what[48], detail[256], place[KC_TOPIC_NAME_MAX + 40];
+    // the records themselves tell of these two
+    if (hop->kind == OF_HOP_STATE &&
+        (hop->state == OF_DEAD_REDRIVEN || hop->state == OF_DEAD_QUARANTINED))
+        return;
     kc_bytes name = hop->kind == OF_HOP_SENT || !hop->group.ptr ? hop->source : hop->group;
     snprintf(who, sizeof who, KC_FMT, KC_ARG(name));
+    if (hop->kind == OF_HOP_STATE && kc_bytes_equal(name, KC_STR("auto")))
+        snprintf(who, sizeof who, "dlq-handler");
     cli_style style = describe(hop, what, detail);
     snprintf(place, sizeof place, KC_FMT "/%d@%lld", KC_ARG(hop->topic), hop->partition,
              (long long)hop->offset);
     if (hop->history.ptr)
         add_history(timeline, hop, who);
     cli_timeline_add(timeline, hop->wall_ms, style, who, what, detail, place);
+    // stamped by the broker's clock, and what it causes by a coarser one
+    if (hop->kind == OF_HOP_REDRIVE && timeline->count > 0)
+        timeline->items[timeline->count - 1].early_ms = CLOCK_GRAIN_MS;
 }
 
 static int compare(const void *left, const void *right)
 {
     const cli_moment *a = left, *b = right;
-    if (a->wall_ms != b->wall_ms)
-        return a->wall_ms < b->wall_ms ? -1 : 1;
+    int64_t a_ms = a->wall_ms - a->early_ms, b_ms = b->wall_ms - b->early_ms;
+    if (a_ms != b_ms)
+        return a_ms < b_ms ? -1 : 1;
     return a->number < b->number ? -1 : 1;
 }
 

@@ -9,7 +9,8 @@
 
 typedef struct cli_moment {
     int64_t wall_ms;
-    size_t number; /**< order of what has the same time */
+    int64_t early_ms; /**< sorted so much before its time  */
+    size_t number;    /**< order of what has the same time */
     cli_style style;
     const char *who, *what, *detail, *place;
 } cli_moment;

@@ -3,6 +3,8 @@
 #include "officeflow/cli/plan.h"
 #include "officeflow/cli/verbs.h"
 
+#include <kafkac/unstable/errors.h>
+
 #include <stdio.h>
 
 static struct {
@@ -309,6 +311,8 @@ static bool describe_json(cli_session *session, const kc_topic_info *topic)
 
 static bool describe(cli_session *session, const kc_topic_info *topic)
 {
+    if (topic->err == KC_E_UNKNOWN_TOPIC_OR_PARTITION)
+        return cli_complain("topic " KC_FMT " does not exist", KC_ARG(topic->name));
     if (topic->err != KC_OK)
         return cli_complain("topic " KC_FMT ": %s", KC_ARG(topic->name), kc_err_text(topic->err));
     if (opt.as_json)

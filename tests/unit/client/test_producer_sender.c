@@ -39,9 +39,9 @@ START_TEST(a_retriable_error_is_tried_again_after_a_back_off)
 }
 END_TEST
 
-START_TEST(order_survives_errors_and_lost_connections)
+static void keep_order(const char *batch_size)
 {
-    producer_fixture *fixture = warm(3, 3, PROPERTIES(QUICK, "batch.size=60"));
+    producer_fixture *fixture = warm(3, 3, PROPERTIES(QUICK, batch_size));
     static const int16_t codes[] = {
         KC_E_NOT_ENOUGH_REPLICAS, 0, KC_E_CORRUPT_MESSAGE,  0, 0, KC_E_NOT_LEADER_OR_FOLLOWER,
         KC_E_KAFKA_STORAGE_ERROR, 0, KC_E_REQUEST_TIMED_OUT};
@@ -63,6 +63,17 @@ START_TEST(order_survives_errors_and_lost_connections)
         ck_assert_str_eq(fake_log_text(fixture->log, "t", partition), expected);
     }
     fixture_free(fixture);
+}
+
+START_TEST(order_survives_errors_and_lost_connections)
+{
+    keep_order("batch.size=200");
+}
+END_TEST
+
+START_TEST(order_survives_with_a_row_of_batches_behind_the_one_that_fails)
+{
+    keep_order("batch.size=0"); // each record a batch of its own
 }
 END_TEST
 

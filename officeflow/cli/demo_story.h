@@ -1,0 +1,29 @@
+/* SPDX-License-Identifier: LicenseRef-OfficeFlow
+ * The demo's memory: what was told of each act, beside what the story says should be told. */
+#ifndef CLI_DEMO_STORY_H
+#define CLI_DEMO_STORY_H
+
+#include "officeflow/cli/output.h"
+
+#define STORY_STEPS_MAX 24
+#define STORY_STEP_BYTES 48
+
+/** One act: an event type, the steps expected, the steps that came. */
+typedef struct story_act {
+    const char *type;
+    const char *const *expected; /**< NULL-terminated */
+    char came[STORY_STEPS_MAX][STORY_STEP_BYTES];
+    size_t count;
+} story_act;
+
+/** Note a step as it happens, and print its line: time, who, type, what. */
+void story_step(story_act *act, const char *step, int64_t wall_ms, const char *who, cli_style style,
+                const char *fmt, ...) KC_PRINTF(6, 7);
+/** All expected steps came (in whatever order), or more. */
+bool story_is_complete(const story_act *act);
+/** Compare; what differs is printed. */
+bool story_check(const story_act *act);
+/** A heading. */
+void story_heading(int number, const char *title, const char *what);
+
+#endif
