@@ -328,7 +328,8 @@ static void send_fetch(kc_leader *leader)
     consumer->reserved_bytes += bytes;
     kp_defaults(&kp_fetch_req_message, &fetch->msg);
     fetch->msg.max_wait_ms = choose_wait(leader);
-    fetch->msg.min_bytes = settings->fetch_min_bytes;
+    /* With 0 a broker that has nothing would answer at once, and be asked again at once. */
+    fetch->msg.min_bytes = settings->fetch_min_bytes > 0 ? settings->fetch_min_bytes : 1;
     fetch->msg.max_bytes = (int32_t)bytes;
     fetch->msg.isolation_level = settings->isolation_read_committed ? 1 : 0;
     fetch->msg.topics.items = fetch->topics;

@@ -98,8 +98,9 @@ struct kc_topic {
     size_t batch_bytes_max;    /**< learned from MESSAGE_TOO_LARGE; SIZE_MAX: unknown    */
     kb_list staged;            /**< kc_stage_block                                       */
     uint64_t staged_count;
-    kb_list node;         /**< in producer->topic_list                              */
-    int32_t request_slot; /**< scratch of the sender: index in the request, -1      */
+    uint64_t staged_version; /**< of metadata when the first of them came              */
+    kb_list node;            /**< in producer->topic_list                              */
+    int32_t request_slot;    /**< scratch of the sender: index in the request, -1      */
 };
 
 /** One Produce request with its arrays; recycled. */

@@ -120,6 +120,8 @@ kc_err kc_stage_add(kc_topic *topic, const kc_accum_item *item, kc_error *err)
     }
     stage_write((kc_staged *)(void *)(block->data + block->len), bytes, item);
     block->len += bytes;
+    if (!topic->is_staging)
+        topic->staged_version = kc_metadata_version(producer->client->metadata);
     topic->is_staging = true;
     topic->staged_count++;
     producer->staged_count++;
@@ -127,7 +129,7 @@ kc_err kc_stage_add(kc_topic *topic, const kc_accum_item *item, kc_error *err)
     if (topic->meta->err != KC_OK && topic->meta->err != KC_ERR_AGAIN)
         kc_metadata_refresh(producer->client->metadata, "records for a topic that is not known");
     kc_sender_arm(producer, item->created_us + producer->delivery_timeout_us);
-    if (topic->meta->partition_count > 0 || topic->meta->err != KC_ERR_AGAIN)
+    if (topic->meta->partition_count > 0)
         kc_sender_wake(producer);
     return KC_OK;
 }
@@ -221,12 +223,14 @@ static void unknown_error(kc_topic *topic, kc_error *error)
     kc_producer_error_at(producer, error, topic, -1, -1);
 }
 
-/** Is there no use in waiting? Anything may be mended or created within the timeout but this. */
+/** Is there no use in waiting? Most may be mended or created within the timeout, but not a refusal; nor is an
+ *  answer believed that is older than the records. */
 static bool is_hopeless(const kc_topic *topic)
 {
     kc_err cause = topic->meta->err;
     return topic->meta->partition_count <= 0 && cause != KC_OK && cause != KC_ERR_AGAIN &&
-           !(kc_err_flags(cause) & KC_ERRF_RETRIABLE);
+           !(kc_err_flags(cause) & KC_ERRF_RETRIABLE) &&
+           kc_metadata_version(topic->producer->client->metadata) > topic->staged_version;
 }
 
 /** Put the oldest staged record into a batch. KC_ERR_BUFFER_FULL: not now. Other errors are the
@@ -257,7 +261,7 @@ static void run_topic(kc_topic *topic, int64_t now_us)
 {
     kc_producer *producer = topic->producer;
     kc_error error;
-    // not those that callbacks send meanwhile, or a hopeless topic would hold us here for ever
+    // not those that callbacks send meanwhile: they are as hopeless, and would hold us here for ever
     for (uint64_t left = topic->staged_count; left > 0 && topic->staged_count > 0; left--) {
         const kc_staged *staged = first_staged(topic);
         if (staged->created_us + producer->delivery_timeout_us <= now_us || is_hopeless(topic)) {

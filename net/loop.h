@@ -96,10 +96,6 @@ void kn_loop_more(kn_loop *loop);
  */
 KC_NODISCARD kc_err kn_timer_set(kn_loop *loop, kn_timer *timer, int64_t due_us);
 void kn_timer_stop(kn_loop *loop, kn_timer *timer);
-static inline bool kn_timer_is_set(const kn_timer *timer)
-{
-    return timer->is_set;
-}
 
 /** Queue a task; queuing twice is once. Can't fail. */
 void kn_task_queue(kn_loop *loop, kn_task *task);

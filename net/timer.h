@@ -17,6 +17,11 @@ typedef struct kn_timer {
     bool is_set;                             /**< private          */
 } kn_timer;
 
+static inline bool kn_timer_is_set(const kn_timer *timer)
+{
+    return timer->is_set;
+}
+
 /** Zero-filled is empty. */
 typedef struct kn_timer_heap {
     kn_timer *root;

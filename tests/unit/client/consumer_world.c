@@ -223,9 +223,9 @@ static bool answer_topic(world *w, fake_request *request, const kp_fetch_req_top
         kp_struct_defaults(&kp_fetch_resp_partition_desc, partition);
         partition->records = KC_STR("");
         if (topic) {
-            answer_partition(w, request, topic, &asked->partitions.items[i % count], partition);
+            answer_partition(w, request, topic, &asked->partitions.items[i / copies], partition);
         } else {
-            partition->partition_index = asked->partitions.items[i % count].partition;
+            partition->partition_index = asked->partitions.items[i / copies].partition;
             partition->error_code = KC_E_UNKNOWN_TOPIC_ID;
         }
         has_data |= partition->records.len > 0 || partition->error_code ||

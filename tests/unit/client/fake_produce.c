@@ -147,6 +147,11 @@ static void serve_partition(fake_log *log, fake_request *request, fake_topic *to
     answer->log_append_time_ms = -1;
     answer->current_leader.leader_id = answer->current_leader.leader_epoch = -1;
     answer->error_code = next_error(log, data->index);
+    if (answer->error_code == KC_E_NOT_LEADER_OR_FOLLOWER && log->has_hints &&
+        request->version >= 10) {
+        answer->current_leader.leader_id = request->broker % log->cluster->broker_count + 1;
+        answer->current_leader.leader_epoch = ++log->hint_epoch;
+    }
     if (answer->error_code != KC_OK)
         return;
     if (data->index >= topic->partition_count) {
@@ -203,6 +208,26 @@ static void serve_topic(fake_log *log, fake_request *request, const kp_produce_r
     }
 }
 
+static void reverse_partitions(kp_produce_resp_response *topic)
+{
+    kp_produce_resp_partition_response *items = topic->partition_responses.items;
+    for (int32_t i = 0, k = topic->partition_responses.count - 1; i < k; i++, k--) {
+        kp_produce_resp_partition_response swap = items[i];
+        items[i] = items[k];
+        items[k] = swap;
+    }
+}
+
+static void reverse_topics(kp_produce_resp *response)
+{
+    kp_produce_resp_response *items = response->responses.items;
+    for (int32_t i = 0, k = response->responses.count - 1; i < k; i++, k--) {
+        kp_produce_resp_response swap = items[i];
+        items[i] = items[k];
+        items[k] = swap;
+    }
+}
+
 /** Break a good answer. */
 static void spoil(fake_fault fault, kp_produce_resp *response)
 {
@@ -216,6 +241,11 @@ static void spoil(fake_fault fault, kp_produce_resp *response)
     case FAKE_FAULT_TWICE:
         memcpy(items + count, items, (size_t)count * sizeof *items);
         last->partition_responses.count *= 2;
+        break;
+    case FAKE_FAULT_REVERSED:
+        for (int32_t i = 0; i < response->responses.count; i++)
+            reverse_partitions(&response->responses.items[i]);
+        reverse_topics(response);
         break;
     case FAKE_FAULT_GARBAGE_EXTRA:
         items[count] = items[0];

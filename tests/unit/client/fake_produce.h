@@ -20,6 +20,7 @@ typedef enum fake_fault {
     FAKE_FAULT_SILENT,        /**< nothing written, never answered                       */
     FAKE_FAULT_LEAVE_OUT,     /**< written; the last partition is missing in the answer  */
     FAKE_FAULT_TWICE,         /**< written; each partition is answered twice             */
+    FAKE_FAULT_REVERSED,      /**< written; topics and partitions are answered from the last on */
     FAKE_FAULT_GARBAGE_EXTRA, /**< written; partitions and topics nobody asked for       */
 } fake_fault;
 
@@ -55,6 +56,7 @@ typedef struct fake_log {
     size_t batch_bytes_max; /**< MESSAGE_TOO_LARGE above; 0: any              */
     const char *refused;    /**< INVALID_RECORD names records with this value */
     int32_t refused_shift;  /**< added to the indexes it names */
+    int32_t hint_epoch;     /**< of hints with scripted errors: each names the next broker */
     bool has_hints;         /**< NOT_LEADER names the leader (KIP-951)        */
     int64_t append_ms;      /**< log-append time; -1: none                    */
     int32_t throttle_ms;

@@ -213,7 +213,8 @@ END_TEST
 START_TEST(a_wrong_checksum_is_told_once_and_fetched_again_with_backoff)
 {
     world w;
-    world_start(&w, 1, 1, NULL);
+    const char *settings[] = {"max.partition.fetch.bytes", "100", NULL}; /* so that no Fetch waits */
+    world_start(&w, 1, 1, settings);
     world_log *log = world_log_of(&w, "t", 0);
     world_append(log, 3, KP_CODEC_NONE);
     world_append(log, 3, KP_CODEC_NONE);
@@ -272,7 +273,8 @@ END_TEST
 START_TEST(bytes_that_do_not_decompress_are_told_and_do_not_spin)
 {
     world w;
-    world_start(&w, 1, 1, NULL);
+    const char *settings[] = {"max.partition.fetch.bytes", "100", NULL};
+    world_start(&w, 1, 1, settings);
     world_log *log = world_log_of(&w, "t", 0);
     world_append(log, 300, KP_CODEC_GZIP);
     world_batch(log, 0)[KP_BATCH_HEADER_BYTES + 20] ^= 0xff;

@@ -122,7 +122,8 @@ START_TEST(a_partition_answered_twice_counts_once)
     world_append(world_log_of(&w, "t", 0), 5, KP_CODEC_NONE);
     world_append(world_log_of(&w, "t", 1), 5, KP_CODEC_NONE);
     world_assign(&w, 2, 0);
-    ck_assert_int_eq(world_read_until(&w, 20, 300), 10);
+    ck_assert_int_eq(world_read_until(&w, 20, 700), 10);
+    ck_assert_int_eq(world_events(&w, 'E'), 0);
     world_stop(&w);
 }
 END_TEST

@@ -318,6 +318,30 @@ START_TEST(a_full_buffer_is_said_and_so_is_room)
 }
 END_TEST
 
+static void try_again(producer_fixture *fixture)
+{
+    static char value[900];
+    if (fixture->told_count == 2) // the first of the full buffer
+        ck_assert_int_eq(fixture_try(fixture, 0, NULL, value, sizeof value), KC_OK);
+}
+
+START_TEST(the_acknowledgement_makes_room_not_the_callback)
+{
+    producer_fixture *fixture =
+        fixture_new(1, 1, PROPERTIES("linger.ms=0", "buffer.memory=20000", "batch.size=4000"));
+    static char value[900];
+    fixture_send(fixture, 0, "a");
+    fixture_run(fixture, 100);
+    fixture->on_told = try_again;
+    uint32_t accepted = 2;
+    while (fixture_try(fixture, 0, NULL, value, sizeof value) == KC_OK)
+        accepted++;
+    fixture_run(fixture, 1000);
+    ck_assert_uint_eq(fixture->told_count, accepted);
+    fixture_free(fixture);
+}
+END_TEST
+
 START_TEST(memory_bytes_max_refuses_what_buffer_memory_would_allow)
 {
     producer_fixture *fixture = fixture_new(1, 1, PROPERTIES("linger.ms=0"));

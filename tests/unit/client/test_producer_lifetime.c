@@ -315,6 +315,25 @@ END_TEST
 
 static const kc_header one_header = {{(const uint8_t *)"h", 1}, {(const uint8_t *)"v", 1}};
 
+/** Each record told of stands in the log where it was told to be. */
+static void check_told(const producer_fixture *fixture)
+{
+    int partition, used;
+    long long offset;
+    char value[FAKE_TEXT_MAX];
+    for (const char *at = fixture->told; *at; at = strchr(at, ' ') + 1) {
+        if (sscanf(at, "%23[^@! ]@%d:%lld %n", value, &partition, &offset, &used) != 3)
+            continue; // failed
+        bool is_there = false;
+        for (size_t i = 0; i < fixture->log->record_count && !is_there; i++) {
+            const fake_record *record = &fixture->log->records[i];
+            is_there = record->partition == partition && record->offset == offset &&
+                       strcmp(record->value, value) == 0;
+        }
+        ck_assert_msg(is_there, "%s is not at %d:%lld", value, partition, offset);
+    }
+}
+
 /** Everything a producer does, with each allocation failing once: whatever was accepted is told
  * once. */
 static bool run_out_of_memory(uint64_t n, const char *codec)
@@ -348,6 +367,7 @@ static bool run_out_of_memory(uint64_t n, const char *codec)
     ck_assert_msg(fixture->told_count == accepted, "allocation %d: %u of %u told", (int)n,
                   fixture->told_count, accepted);
     ck_assert_uint_ge(accepted, 118);
+    check_told(fixture);
     kc_producer_stats stats = fixture_stats(fixture);
     ck_assert_uint_eq(stats.records_pending, 0);
     ck_assert_uint_eq(stats.buffer_bytes, 0);

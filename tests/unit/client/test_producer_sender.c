@@ -167,6 +167,21 @@ START_TEST(a_connection_that_can_not_be_made_is_no_counted_retry)
 }
 END_TEST
 
+START_TEST(attempts_that_were_not_sent_leave_the_retries_untouched)
+{
+    producer_fixture *fixture = warm(1, 1, PROPERTIES(QUICK, "retries=1"));
+    fake_down(fixture->cluster, 1);
+    fixture_run(fixture, 100);
+    fixture_send(fixture, 0, "a");
+    fixture_run(fixture, 3000);
+    fake_log_error(fixture->log, KC_E_NOT_ENOUGH_REPLICAS);
+    fake_up(fixture->cluster, 1);
+    fixture_run(fixture, 5000);
+    ck_assert_str_eq(fixture->told, "a@0:1 ");
+    fixture_free(fixture);
+}
+END_TEST
+
 START_TEST(a_new_leader_is_found_by_metadata)
 {
     producer_fixture *fixture = warm(3, 1, PROPERTIES(QUICK));
@@ -420,6 +435,31 @@ START_TEST(a_partition_answered_twice_is_told_once)
     fixture_send(fixture, 1, "b");
     fixture_run(fixture, 1000);
     ck_assert_str_eq(fixture->told, "a@0:1 b@1:1 ");
+    fixture_free(fixture);
+}
+END_TEST
+
+START_TEST(answers_may_come_in_any_order)
+{
+    producer_fixture *fixture = warm(1, 4, PROPERTIES(QUICK));
+    fake_topic_add(fixture->cluster, "u", 2);
+    kc_topic *u;
+    ck_assert_int_eq(kc_producer_topic(fixture->producer, KC_STR("u"), &u, NULL), KC_OK);
+    fixture_run(fixture, 500);
+    fake_log_fault(fixture->log, FAKE_FAULT_REVERSED);
+    kc_record record = KC_RECORD_INIT;
+    for (int i = 0; i < 4; i++) {
+        for (int k = 0; k <= i; k++)
+            fixture_send(fixture, i, fixture_name(i)); // one record more in each partition
+        record.partition = i % 2;
+        ck_assert_int_eq(kc_producer_send_to(u, &record, NULL, NULL, NULL), KC_OK);
+    }
+    fake_log_error(fixture->log, KC_E_TOPIC_AUTHORIZATION_FAILED); // for the first, t-0
+    fixture_run(fixture, 100);
+    ck_assert_str_eq(fixture->told, "v3@3:1 v3@3:2 v3@3:3 v3@3:4 v2@2:1 v2@2:2 v2@2:3 v1@1:1 "
+                                    "v1@1:2 v0!TOPIC_AUTHORIZATION_FAILED ");
+    ck_assert_uint_eq(fake_log_count(fixture->log, "u", 1), 2);
+    ck_assert_uint_eq(fixture_stats(fixture).records_acked, 4 + 9 + 4);
     fixture_free(fixture);
 }
 END_TEST

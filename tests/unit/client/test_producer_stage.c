@@ -70,15 +70,13 @@ START_TEST(a_topic_that_is_refused_fails_at_once)
     fixture_run(fixture, 500);
     ck_assert_str_eq(fixture->told, "a!TOPIC_AUTHORIZATION_FAILED ");
     fixture_send(fixture, -1, "b");
-    fixture_run(fixture, 10);
+    fixture_run(fixture, 500);
     ck_assert_uint_eq(fixture->failed_count, 2);
     // somebody grants it: the next answer tells
     topic->error = 0;
     fixture_send(fixture, -1, "c");
     fixture_run(fixture, 1000);
-    fixture_send(fixture, -1, "d");
-    fixture_run(fixture, 100);
-    ck_assert_ptr_nonnull(strstr(fixture->told, "d@0:0 "));
+    ck_assert_ptr_nonnull(strstr(fixture->told, "c@0:0 ")); // an old answer is not believed
     fixture_free(fixture);
 }
 END_TEST
@@ -94,11 +92,10 @@ START_TEST(sending_again_from_the_callback_of_a_refused_topic_does_not_spin)
     fake_topic_find(fixture->cluster, KC_STR("t"))->error = KC_E_TOPIC_AUTHORIZATION_FAILED;
     fixture_send(fixture, -1, "a");
     fixture->on_told = send_again;
-    for (int i = 0; i < 50; i++)
-        ck_assert_int_ge(kc_client_dispatch(fixture->client, 0), KC_ERR_AGAIN - 100);
+    fixture_run(fixture, 5000);
     fixture->on_told = NULL;
-    fixture_run(fixture, 500);
-    ck_assert_uint_le(fixture->told_count, 60);
+    ck_assert_uint_ge(fixture->told_count, 3);
+    ck_assert_uint_le(fixture->told_count, 60); // once for each answer of metadata
     fixture_free(fixture);
 }
 END_TEST

