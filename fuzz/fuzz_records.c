@@ -1,0 +1,87 @@
+/* SPDX-License-Identifier: LicenseRef-OfficeFlow
+ * Record batches and message sets of all magics and codecs: every record and header is looked at. */
+#include "fuzz/fuzz.h"
+#include "protocol/message_set.h"
+
+#include <limits.h>
+
+#define PLAIN_BYTES_MAX (1024u * 1024)
+
+static uint64_t touched; /* so that no read is left out */
+
+static void read_record(const kp_record *record)
+{
+    kc_bytes pos = record->headers_raw;
+    kc_header header;
+    for (size_t i = 0; i < record->key.len; i++)
+        touched += record->key.ptr[i];
+    for (size_t i = 0; i < record->value.len; i++)
+        touched += record->value.ptr[i];
+    while (kp_header_next(&pos, &header) == KC_OK)
+        touched += header.name.len + header.value.len;
+    touched += (uint64_t)kp_control_type(record->key);
+}
+
+static void read_batch(const kp_batch *batch, kb_buf *plain)
+{
+    kp_record_iter iter;
+    kp_record record;
+    kc_bytes records = batch->records;
+    if (kp_batch_codec(batch) != KP_CODEC_NONE) {
+        kb_buf_reset(plain);
+        if (kp_decompress(kp_batch_codec(batch), batch->records, false, plain) != KC_OK)
+            return;
+        records = kb_buf_bytes(plain);
+    }
+    kp_record_iter_init(&iter, batch, records);
+    while (kp_record_next(&iter, &record) == KC_OK)
+        read_record(&record);
+}
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
+{
+    kb_mem mem;
+    kb_buf plain;
+    kb_mem_init(&mem, NULL, FUZZ_BYTES_MAX);
+    kb_buf_init(&plain, &mem, PLAIN_BYTES_MAX);
+    kc_bytes rest = kc_span(data, size);
+    for (;;) {
+        kp_batch batch;
+        kp_message_set set;
+        kp_record record;
+        kc_err err = kp_batch_next(&rest, true, &batch);
+        if (err == KC_OK || err == KC_ERR_CRC) {
+            read_batch(&batch, &plain);
+            continue;
+        }
+        if (err != KC_ERR_UNSUPPORTED || kp_message_set_next(&rest, false, &plain, &set) != KC_OK)
+            break;
+        while (kp_message_next(&set, &record) == KC_OK)
+            read_record(&record);
+    }
+    kb_buf_cleanup(&plain);
+    FUZZ_CHECK(mem.used == 0);
+    return 0;
+}
+
+void fuzz_make_seed(kb_rand *rand, kb_buf *out)
+{
+    uint8_t space[2048], bytes[64];
+    kp_batch_writer writer;
+    kp_batch_writer_init(&writer, space, sizeof space);
+    for (uint64_t n = kb_rand_below(rand, 8) + 1; n > 0; n--) {
+        kc_header header = {KC_STR("h"), kc_span(bytes, kb_rand_below(rand, 8))};
+        for (size_t i = 0; i < sizeof bytes; i++)
+            bytes[i] = (uint8_t)kb_rand_below(rand, 4);
+        kp_batch_append(&writer, (int64_t)n, kc_span(bytes, kb_rand_below(rand, 16)),
+                        kc_span(bytes, kb_rand_below(rand, 64)), &header, kb_rand_below(rand, 2));
+    }
+    bool is_smaller = false;
+    size_t begin = out->len;
+    kp_codec codec = (kp_codec)kb_rand_below(rand, KP_CODEC_COUNT);
+    if (codec == KP_CODEC_NONE ||
+        kp_batch_finish_compressed(&writer, codec, INT_MIN, out, &is_smaller) != KC_OK ||
+        !is_smaller)
+        kb_buf_put(out, space, kp_batch_finish(&writer));
+    kp_batch_seal(out->data + begin, out->len - begin, NULL);
+}
