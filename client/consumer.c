@@ -305,7 +305,10 @@ kc_err kc_consumer_close(kc_consumer *consumer, int timeout_ms)
         if (!consumer->is_out)
             err = kc_client_run_until(client, &consumer->is_out, timeout_ms);
     }
+    /* Callbacks of pending commits run: nothing of them may come back in. */
+    client->in_dispatch = true;
     abandon(&consumer->handle);
+    client->in_dispatch = false;
     return err;
 }
 

@@ -371,7 +371,7 @@ static kc_err new_commit(kc_consumer *consumer, const kc_topic_offset *offsets, 
 kc_err kc_consumer_commit(kc_consumer *consumer, const kc_topic_offset *offsets, size_t count,
                           kc_commit_fn fn, void *user, kc_error *err)
 {
-    kc_offset_op *op;
+    kc_offset_op *op = NULL;
     KB_TRY(new_commit(consumer, offsets, count, &op, err));
     kc_offset_op_start(op, consumer->settings->default_api_timeout_ms, fn, user);
     return KC_OK;
@@ -401,7 +401,7 @@ kc_err kc_consumer_commit_sync(kc_consumer *consumer, const kc_topic_offset *off
     if (consumer->client->in_dispatch)
         return kb_error_set(err, KC_ERR_STATE, "not from a callback: use kc_consumer_commit()");
     commit_wait wait = {.is_done = false};
-    kc_offset_op *op;
+    kc_offset_op *op = NULL;
     KB_TRY(new_commit(consumer, offsets, count, &op, err));
     kc_offset_op_start(op, timeout_ms, on_sync_done, &wait);
     kc_err result = kc_client_run_until(consumer->client, &wait.is_done, timeout_ms);

@@ -7,6 +7,9 @@
  * next one is on its way while the application reads, and nothing is fetched without end for an
  * application that does not read. Byte credit is reserved before a Fetch is sent.
  *
+ * A Fetch asks for a few megabytes as long as answers come fast, since what is read while it is in the cache costs
+ * less; where they come slowly (far away, or a slow network) for up to fetch.max.bytes, to make each way count.
+ *
  * A Fetch waits in the broker for up to fetch.max.wait.ms when its partitions have nothing new. If
  * another partition of that broker was left out because enough of it is buffered, so long a wait
  * would hold it up as soon as it is read: then the wait is short, and doubles from Fetch to Fetch
@@ -20,6 +23,11 @@
 /** The last version that names topics; ids come with the next one (KIP-516, trap 33). */
 #define FETCH_VERSION_NAMES 12
 #define SHORT_WAIT_MS       10
+/** Of a Fetch where the broker is near: what it brings is still in the cache when it is read. */
+#define GOAL_BYTES_MIN ((size_t)2 << 20)
+/** A full answer that took longer is worth asking for more at once; one that came faster is not. */
+#define SLOW_ANSWER_US 8000
+#define FAST_ANSWER_US 4000
 /** A Fetch is worth its while with at least this part of the credit. */
 #define CREDIT_SHARE 4
 
@@ -163,6 +171,7 @@ static kc_leader *new_leader(kc_consumer *consumer, int32_t broker_id)
         kn_request_init(requests[i], mem);
         requests[i]->user = leader;
     }
+    leader->goal_bytes = GOAL_BYTES_MIN;
     kb_list_init(&leader->want_fetch);
     kb_list_init(&leader->want_offsets);
     kb_list_init(&leader->want_epochs);
@@ -308,12 +317,26 @@ static size_t reserve(kc_consumer *consumer, size_t want)
     return want < left ? want : left;
 }
 
+void kc_fetch_adapt(kc_leader *leader, size_t bytes)
+{
+    size_t max = (size_t)leader->consumer->settings->fetch_max_bytes;
+    int64_t elapsed_us = kc_consumer_now_us(leader->consumer) - leader->fetch_sent_us;
+    if (bytes < leader->goal_bytes - leader->goal_bytes / 4)
+        return;
+    if (elapsed_us > SLOW_ANSWER_US && leader->goal_bytes < max)
+        leader->goal_bytes *= 2;
+    else if (elapsed_us < FAST_ANSWER_US && leader->goal_bytes > GOAL_BYTES_MIN)
+        leader->goal_bytes /= 2;
+}
+
 static void send_fetch(kc_leader *leader)
 {
     kc_consumer *consumer = leader->consumer;
     const kc_settings *settings = consumer->settings;
     kc_fetch *fetch = &leader->fetch;
     size_t want = leader->want_bytes;
+    if (want > leader->goal_bytes)
+        want = leader->goal_bytes;
     if (want > (size_t)settings->fetch_max_bytes)
         want = (size_t)settings->fetch_max_bytes;
     size_t bytes = reserve(consumer, want);
@@ -345,6 +368,7 @@ static void send_fetch(kc_leader *leader)
     fetch->request.done = kc_fetch_on_reply;
     kn_target target = {leader->broker_id, KN_LANE_FETCH, consumer->owner};
     consumer->stats.fetches++;
+    leader->fetch_sent_us = kc_consumer_now_us(consumer);
     kn_pool_submit(consumer->client->pool, target, &fetch->request);
 }
 

@@ -93,11 +93,15 @@ struct kc_leader {
     size_t want_bytes;
     bool has_full; /**< a partition has enough buffered and is left out */
     int32_t short_wait_ms;
+    size_t goal_bytes; /**< of a Fetch, within fetch.max.bytes: see kc_fetch_adapt() */
+    int64_t fetch_sent_us;
     int64_t retry_at_us;
     uint32_t attempts;
     bool is_told; /**< what is wrong with it */
 };
 
+/** A Fetch was answered with so many bytes: choose the size of the next ones. */
+void kc_fetch_adapt(kc_leader *leader, size_t bytes);
 /** Look at every partition and send what is to be asked. */
 void kc_fetch_plan(kc_consumer *consumer);
 void kc_leader_free_all(kc_consumer *consumer);

@@ -238,6 +238,7 @@ static void read_reply(kc_leader *leader, const kn_reply *reply)
     leader->attempts = 0;
     leader->retry_at_us = 0;
     leader->is_told = false;
+    kc_fetch_adapt(leader, reply->body.len);
     learn_brokers(consumer, &answer);
     fetch_answer whole = {.leader = leader, .reply = reply};
     read_response(&whole, &answer);

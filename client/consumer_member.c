@@ -306,7 +306,9 @@ static bool build_leave(kc_consumer *consumer)
     kc_member *member = &consumer->member;
     const kp_versions *versions = kn_pool_versions(consumer->client->pool, member->coordinator);
     const kp_api *api = kp_api_by_key(KP_API_LEAVE_GROUP);
-    int16_t version = versions ? kp_version_choose(api, versions, -1, -1) : -1;
+    if (!versions)
+        return false;
+    int16_t version = kp_version_choose(api, versions, -1, -1);
     if (version < 0)
         return false;
     kp_defaults(&kp_leave_group_req_message, &member->leave);

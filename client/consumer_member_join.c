@@ -491,7 +491,7 @@ static void on_join(kn_request *request, const kn_reply *reply)
 {
     kc_consumer *consumer = request->user;
     kc_member *member = &consumer->member;
-    kp_join_group_resp answer;
+    kp_join_group_resp answer = {0};
     kc_error error;
     kc_err code = reply->err;
     reset_round(member);

@@ -136,6 +136,7 @@ void kc_part_unref(kc_part *part)
 void kc_part_drop(kc_part *part)
 {
     kc_consumer *consumer = part->consumer;
+    assert(consumer);
     kc_part_clear(part);
     part->version++;
     kb_list_remove(&part->ready);

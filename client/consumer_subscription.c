@@ -182,7 +182,7 @@ static void replace(kc_consumer *consumer, const kc_subscription *subscription)
 static kc_err use_names(kc_consumer *consumer, kc_subscription *subscription)
 {
     kb_mem *mem = kc_consumer_mem(consumer);
-    subscription->uses = kb_mem_alloc(mem, subscription->count * sizeof *subscription->uses);
+    subscription->uses = kb_mem_alloc(mem, subscription->count * sizeof(kc_meta_topic *));
     if (!subscription->uses)
         return KC_ERR_NOMEM;
     for (size_t i = 0; i < subscription->count; i++) {

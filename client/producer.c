@@ -204,6 +204,10 @@ void kc_producer_close(kc_producer *producer)
 {
     if (!producer || producer->state != KC_PRODUCER_OPEN)
         return;
+    kc_client *client = producer->client;
+    bool was_in_dispatch = client->in_dispatch;
+    client->in_dispatch =
+        true; // callbacks run: what blocks or frees the client must not come back in
     kc_producer_enter(producer);
     producer->state = KC_PRODUCER_CLOSING;
     kn_task_cancel(&producer->task);
@@ -227,6 +231,7 @@ void kc_producer_close(kc_producer *producer)
     producer->flush_done = true;
     producer->state = KC_PRODUCER_CLOSED;
     kc_producer_leave(producer);
+    client->in_dispatch = was_in_dispatch;
 }
 
 /* ---- topics ---- */
@@ -294,9 +299,9 @@ static kc_err check_record(const kc_record *record, kc_error *err)
 }
 
 /** Everything but a record that fits into the open batch of a known partition: about once a batch.
- */
-static kc_err send_slowly(kc_topic *topic, const kc_record *record, kc_delivery_fn fn, void *user,
-                          kc_error *err)
+ * Kept out of its caller, whose stack frame it would make larger for every record. */
+__attribute__((noinline)) static kc_err send_slowly(kc_topic *topic, const kc_record *record,
+                                                    kc_delivery_fn fn, void *user, kc_error *err)
 {
     kc_producer *producer = topic->producer;
     if (producer->state != KC_PRODUCER_OPEN)

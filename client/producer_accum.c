@@ -234,6 +234,24 @@ static kc_err open_batch(kc_producer_queue *queue, const kc_accum_item *item, si
     return KC_OK;
 }
 
+/** Close a batch that takes no more. It is finished at once rather than when it is sent: its bytes are still in the
+ *  cache. (A batch that has to carry a sequence number can't be sealed before it is sent.) */
+static void close_full(kc_producer_queue *queue)
+{
+    kc_producer_batch *batch = queue->open;
+    kc_queue_close_open(queue);
+    kc_batch_finish(batch);
+    kc_queue_update(queue);
+}
+
+void kc_queue_leave(kc_producer_queue *queue, size_t bytes_max)
+{
+    if (queue->open && queue->open->writer.len + bytes_max > hard_limit(queue))
+        close_full(queue);
+    else
+        kc_queue_mark_due(queue);
+}
+
 static kc_err add_to_queue(kc_producer_queue *queue, const kc_accum_item *item, size_t bytes_max)
 {
     kc_producer_memory *memory = &producer_of(queue)->memory;
@@ -259,8 +277,7 @@ static kc_err add_to_queue(kc_producer_queue *queue, const kc_accum_item *item, 
             kc_accum_want_room(producer_of(queue), total, KC_BLOCK_CLASS);
             return err;
         }
-        kc_queue_close_open(queue);
-        kc_queue_update(queue);
+        close_full(queue);
     }
     return open_batch(queue, item, bytes_max);
 }

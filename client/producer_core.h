@@ -260,7 +260,7 @@ KC_NODISCARD kc_err kc_batch_new(kc_producer_queue *queue, size_t bytes, int64_t
                                  kc_block_need need, kc_producer_batch **batch_out);
 /** Out of all lists and counts, and recycled, without a word to anybody. */
 void kc_batch_discard(kc_producer_batch *batch);
-/** Compress, checksum: once, before the batch is first sent. */
+/** Compress, checksum: once, when the batch is full or first sent. */
 void kc_batch_finish(kc_producer_batch *batch);
 /** Count it among those a flush waits for. */
 void kc_batch_mark_flushed(kc_producer_batch *batch);
@@ -271,6 +271,8 @@ void kc_batch_complete(kc_producer_batch *batch, const kc_error *error, int64_t 
                        int64_t append_ms);
 /** Move the open batch of a queue to the closed ones. */
 void kc_queue_close_open(kc_producer_queue *queue);
+/** The next record without key, of `bytes_max`, goes elsewhere: don't let the open batch wait. */
+void kc_queue_leave(kc_producer_queue *queue, size_t bytes_max);
 /** The open batch waits no longer. */
 void kc_queue_mark_due(kc_producer_queue *queue);
 /** No room for a block: everything is due, and on_room is called when there is. */

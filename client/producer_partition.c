@@ -106,7 +106,7 @@ static kc_producer_queue *choose_sticky(kc_topic *topic, size_t bytes_max)
     if (topic->sticky && !is_worn(topic, bytes_max))
         return topic->sticky;
     if (topic->sticky)
-        kc_queue_mark_due(topic->sticky);
+        kc_queue_leave(topic->sticky, bytes_max);
     kc_producer_queue *queue = kc_partition_queue(topic, draw_two(topic));
     if (queue) {
         topic->sticky = queue;

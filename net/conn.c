@@ -38,7 +38,9 @@ static bool can_follow(kn_conn_state from, kn_conn_state to)
 
 void kn_conn_set_state(kn_conn *conn, kn_conn_state state)
 {
-    assert(can_follow(conn->state, state));
+    bool is_allowed = can_follow(conn->state, state);
+    assert(is_allowed);
+    (void)is_allowed;
     char name[KN_HOST_MAX + 64];
     if (kb_log_is_on(conn->env->log, KC_LOG_DEBUG))
         kb_log_line(conn->env->log, KC_LOG_DEBUG, "%s: %s -> %s",

@@ -293,7 +293,9 @@ static void versions_done(kn_request *request, const kn_reply *reply)
     kp_api_versions_resp resp;
     kc_bytes body = reply->body;
     /* The error stands first in every version; decide by it before decoding. */
-    int16_t code = body.len >= 2 ? (int16_t)(body.ptr[0] << 8 | body.ptr[1]) : 0;
+    int16_t code = 0;
+    if (body.len >= 2)
+        code = (int16_t)(body.ptr[0] << 8 | body.ptr[1]);
     kc_err err = KC_OK;
     char text[160];
     if (code == KC_E_UNSUPPORTED_VERSION) {

@@ -75,8 +75,8 @@ kc_err kn_conn_send(kn_conn *conn, kn_request *request, kc_error *err)
     if (version >= 0)
         return kn_conn_enqueue(conn, request, version, err);
     char name[KN_HOST_MAX + 64];
-    int16_t min = request->version_min >= 0 ? request->version_min : api->request->min;
-    int16_t max = request->version_max >= 0 ? request->version_max : api->stable_max;
+    int min = request->version_min >= 0 ? request->version_min : api->request->min;
+    int max = request->version_max >= 0 ? request->version_max : api->stable_max;
     int16_t theirs = conn->versions.range[api->key].max;
     kn_conn_name(conn, name, sizeof name);
     if (theirs < 0)
@@ -112,7 +112,7 @@ static void add_piece(gather *out, const uint8_t *ptr, size_t len)
     len -= out->skip;
     out->skip = 0;
     /* An iovec serves reading too, hence no const. */
-    out->pieces[out->count++] = (struct iovec){(void *)(uintptr_t)ptr, len};
+    out->pieces[out->count++] = (struct iovec){(void *)ptr, len};
     out->total += len;
 }
 

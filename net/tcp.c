@@ -74,8 +74,7 @@ static kc_err tcp_write(kn_transport *transport, const struct iovec *iov, int co
 {
     tcp_transport *tcp = (tcp_transport *)transport;
     /* sendmsg() reads the pieces only; its struct serves receiving too, hence no const. */
-    struct msghdr message = {.msg_iov = (struct iovec *)(uintptr_t)iov,
-                             .msg_iovlen = (size_t)count};
+    struct msghdr message = {.msg_iov = (struct iovec *)iov, .msg_iovlen = (size_t)count};
     ssize_t sent;
     do
         sent = sendmsg(tcp->watch.fd, &message, MSG_NOSIGNAL);

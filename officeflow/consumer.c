@@ -166,6 +166,16 @@ static kc_err add_breakers(of_consumer *consumer, of_handler *handler,
     return KC_OK;
 }
 
+static of_handler *find_type(of_consumer *consumer, const char *type)
+{
+    KB_LIST_FOR (node, &consumer->handlers) {
+        of_handler *handler = KB_CONTAINER(node, of_handler, node);
+        if (strcmp(handler->type, type) == 0)
+            return handler;
+    }
+    return NULL;
+}
+
 kc_err of_consumer_handle_with(of_consumer *consumer, const char *type, of_handler_fn fn,
                                void *user, const of_handler_options *options, kc_error *err)
 {
@@ -185,14 +195,15 @@ kc_err of_consumer_handle_with(of_consumer *consumer, const char *type, of_handl
         kb_mem_free(&consumer->platform->mem, handler);
         return result;
     }
-    KB_LIST_FOR (node, &consumer->handlers) {
-        of_handler *old = KB_CONTAINER(node, of_handler, node);
-        if (strcmp(old->type, type) == 0) {
-            kb_list_remove(node);
-            kb_mem_free(&consumer->platform->mem, old);
-        }
+    of_handler *old = find_type(consumer, type);
+    if (!old) {
+        kb_list_push_back(&consumer->handlers, &handler->node);
+        return KC_OK;
     }
-    kb_list_push_back(&consumer->handlers, &handler->node);
+    // in its place: events under way point to it, and it may be the one that is calling
+    handler->node = old->node;
+    memcpy(old, handler, sizeof *old);
+    kb_mem_free(&consumer->platform->mem, handler);
     return KC_OK;
 }
 
@@ -227,7 +238,8 @@ static void on_control(kc_consumer *kafka, void *user)
     kc_batch *batch;
     while (kc_consumer_next(kafka, &batch) == KC_OK)
         kc_batch_free(batch);
-    kc_consumer_refresh_topics(consumer->kafka);
+    if (!consumer->is_stopping)
+        kc_consumer_refresh_topics(consumer->kafka);
 }
 
 /** With wildcards, a note on the control topic ("an organisation was created") makes us look at
@@ -342,12 +354,13 @@ void of_consumer_close(of_consumer *consumer, int32_t drain_ms)
         if (turned != KC_OK && turned != KC_ERR_AGAIN)
             break;
     }
+    // leaving revokes: what was acknowledged is committed on the way out
+    if (kc_consumer_close(consumer->kafka, drain_ms) == KC_ERR_STATE)
+        return; // in a callback: what called it still needs it all
+    consumer->kafka = NULL;
     kb_list_remove(&consumer->part.node);
     kc_consumer_close(consumer->control, 0);
     consumer->control = NULL;
-    // leaving revokes: what was acknowledged is committed on the way out
-    kc_consumer_close(consumer->kafka, drain_ms);
-    consumer->kafka = NULL;
     dispose(consumer);
 }
 

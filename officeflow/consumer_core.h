@@ -46,10 +46,8 @@ typedef enum of_stream_state {
     OF_STREAM_WRITING,
 } of_stream_state;
 
-typedef struct of_held_batch {
-    kb_list node;
-    kc_batch *batch;
-} of_held_batch;
+/** Batches held before the partition's fetching is paused. */
+#define OF_HELD_BATCHES_MAX 4
 
 typedef struct of_stream {
     kb_list ready; /* in consumer.ready while there is work */
@@ -62,7 +60,7 @@ typedef struct of_stream {
     int64_t tier_delay_ms; /* of a retry topic */
     bool is_paused;
     bool must_commit_start; /* began at the end of the log: the place is committed at once */
-    kb_list batches;        /* of of_held_batch; the first is being read */
+    kc_batch *batches[OF_HELD_BATCHES_MAX]; /* the first is being read */
     size_t batch_count;
     kc_timer *timer;
     of_ctx *ctx;
@@ -102,7 +100,8 @@ struct of_ctx {
     int64_t started_us, retry_after_ms;
     uint32_t pending; /* answers still to come: async handler, emits, writes */
     bool is_async, is_cancelled, has_emit_failed;
-    of_result result; /* kept while emits are acknowledged */
+    bool holds_breakers; /* acquired, and neither reported nor released yet */
+    of_result result;    /* kept while emits are acknowledged */
     of_resume resume;
     of_verdict verdict;
     int32_t trim; /* how much was left out of a dead letter that was too large */
@@ -167,7 +166,10 @@ void of_consumer_commit(of_consumer *consumer);
 void of_consumer_set_events(of_consumer *consumer);
 
 /* consumer_stream.c */
+/** There is room, or the partition would be paused. */
 void of_stream_push(of_stream *stream, kc_batch *batch);
+/** The first batch held, which is the caller's then; NULL: none. */
+kc_batch *of_stream_take_batch(of_stream *stream);
 /** There may be something to do: look at it in a turn soon. */
 void of_stream_wake(of_stream *stream);
 void of_stream_wait(of_stream *stream, int64_t delay_ms, of_resume resume);
@@ -180,6 +182,8 @@ void of_stream_on_timer(void *user);
 void of_ctx_begin(of_ctx *ctx, const kc_view *view, kc_bytes topic, int32_t partition);
 void of_ctx_run(of_ctx *ctx);
 void of_ctx_free(of_ctx *ctx);
+/** Its answer won't count: a probe that nobody answers would block all others. */
+void of_ctx_release_breakers(of_ctx *ctx);
 /** One of the answers the context waited for came; true: it was the last one of a detached context,
  * which is gone. */
 bool of_ctx_answered(of_ctx *ctx);

@@ -78,12 +78,9 @@ of_stream *of_stream_find(of_consumer *consumer, kc_bytes topic, int32_t partiti
 
 static void free_batches(of_stream *stream)
 {
-    kb_list *node;
-    while ((node = kb_list_pop_front(&stream->batches)) != NULL) {
-        of_held_batch *held = KB_CONTAINER(node, of_held_batch, node);
-        kc_batch_free(held->batch);
-        kb_mem_free(&stream->consumer->platform->mem, held);
-    }
+    kc_batch *batch;
+    while ((batch = of_stream_take_batch(stream)) != NULL)
+        kc_batch_free(batch);
 }
 
 /** The context's answers are still out: it goes on without its stream, holding the record's memory.
@@ -91,15 +88,14 @@ static void free_batches(of_stream *stream)
 static void detach(of_stream *stream)
 {
     of_ctx *ctx = stream->ctx;
+    of_ctx_release_breakers(ctx);
     ctx->stream = NULL;
     ctx->is_cancelled = true;
+    // the name stands in the stream; without memory for a copy it is not known any more
+    if (ctx->origin.topic.ptr == stream->topic.ptr)
+        ctx->origin.topic = kb_arena_copy(&ctx->arena, stream->topic);
     kb_list_push_back(&stream->consumer->detached, &ctx->node);
-    kb_list *node = kb_list_pop_front(&stream->batches);
-    if (node) {
-        of_held_batch *held = KB_CONTAINER(node, of_held_batch, node);
-        ctx->batch = held->batch;
-        kb_mem_free(&stream->consumer->platform->mem, held);
-    }
+    ctx->batch = of_stream_take_batch(stream);
 }
 
 void of_stream_free(of_stream *stream)
@@ -142,7 +138,6 @@ static of_stream *new_stream(of_consumer *consumer, kc_bytes topic, int32_t part
     stream->key_len = make_key(stream->key, topic, partition);
     stream->topic = kc_span(stream->key, topic.len);
     kb_list_init(&stream->ready);
-    kb_list_init(&stream->batches);
     kc_bytes tier = own_tier(consumer, topic);
     stream->is_retry = tier.ptr != NULL;
     if (tier.ptr && !of_duration_parse(tier, &stream->tier_delay_ms))

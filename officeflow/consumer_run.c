@@ -26,14 +26,17 @@ static void read_retry_headers(of_ctx *ctx)
     size_t count = ctx->message.header_count;
     int64_t number;
     of_origin origin;
-    if (of_header_i64(headers, count, OF_H_ATTEMPT, &number) && number > 0 && number < INT32_MAX)
+    if (of_header_i64(headers, count, OF_H_ATTEMPT, &number) && number > 0 &&
+        number <= OF_COUNT_MAX)
         ctx->attempt = (int32_t)number;
-    of_header_i64(headers, count, OF_H_FIRST_FAILED, &ctx->first_failed_ms);
+    if (of_header_i64(headers, count, OF_H_FIRST_FAILED, &number) && number > 0)
+        ctx->first_failed_ms = number;
     if (of_origin_parse(of_header_text(headers, count, OF_H_ORIGIN), &origin))
         ctx->origin = origin;
     kc_bytes stage = of_header_text(headers, count, OF_H_STAGE);
     ctx->stage = kc_bytes_equal(stage, KC_STR("redrive")) ? OF_STAGE_REDRIVE : OF_STAGE_RETRY;
-    if (of_header_i64(headers, count, OF_H_REDRIVE, &number) && number > 0 && number < INT32_MAX)
+    if (of_header_i64(headers, count, OF_H_REDRIVE, &number) && number > 0 &&
+        number <= OF_COUNT_MAX)
         ctx->redrive = (int32_t)number;
     kc_bytes id = of_header_text(headers, count, OF_H_REDRIVE_OF);
     if (id.len == 16)
@@ -187,11 +190,18 @@ static of_breaker *breaker_at(const of_ctx *ctx, size_t index)
     return of_platform_breaker(consumer->platform, name, consumer->options.handler_breaker);
 }
 
-static void release_breakers(const of_ctx *ctx, size_t count)
+static void release_breakers(of_ctx *ctx, size_t count)
 {
     of_breaker *breaker;
+    ctx->holds_breakers = false;
     for (size_t i = 0; i < count && (breaker = breaker_at(ctx, i)) != NULL; i++)
         of_breaker_release(breaker);
+}
+
+void of_ctx_release_breakers(of_ctx *ctx)
+{
+    if (ctx->holds_breakers)
+        release_breakers(ctx, SIZE_MAX);
 }
 
 static void report_breakers(of_ctx *ctx, bool is_ok)
@@ -199,6 +209,7 @@ static void report_breakers(of_ctx *ctx, bool is_ok)
     int64_t now = of_consumer_now_ms(ctx->consumer);
     int64_t took = now - ctx->started_us / 1000;
     of_breaker *breaker;
+    ctx->holds_breakers = false;
     for (size_t i = 0; (breaker = breaker_at(ctx, i)) != NULL; i++)
         of_breaker_report(breaker, is_ok, took, now);
 }
@@ -221,6 +232,7 @@ static bool pass_breakers(of_ctx *ctx)
         of_stream_wait(ctx->stream, wait, OF_RESUME_RUN);
         return false;
     }
+    ctx->holds_breakers = true;
     return true;
 }
 

@@ -4,10 +4,11 @@
  * more than a slice. */
 #include "officeflow/consumer_core.h"
 
+#include <assert.h>
+
 /* records handled in one turn of the loop, all streams together */
 #define TURN_RECORDS 64
-/* batches held before the partition's fetching is paused, and below which it goes on */
-#define HELD_BATCHES_MAX 4
+/* batches held below which a paused partition's fetching goes on */
 #define HELD_BATCHES_LOW 1
 
 static void set_paused(of_stream *stream, bool is_paused)
@@ -41,31 +42,33 @@ void of_stream_wake(of_stream *stream)
 
 void of_stream_push(of_stream *stream, kc_batch *batch)
 {
-    of_held_batch *held = kb_mem_alloc(&stream->consumer->platform->mem, sizeof *held);
-    if (!held) { // nothing of it was acknowledged: it is read again when there is memory
-        if (kc_consumer_seek(stream->consumer->kafka, stream->topic, stream->partition,
-                             stream->expected >= 0 ? stream->expected : KC_OFFSET_STORED) != KC_OK)
-            stream->expected = -1; // gone meanwhile
-        kc_batch_free(batch);
-        return;
-    }
-    held->batch = batch;
-    kb_list_push_back(&stream->batches, &held->node);
+    // a paused partition hands out nothing
+    assert(stream->batch_count < OF_HELD_BATCHES_MAX);
+    stream->batches[stream->batch_count++] = batch;
     stream->expected = kc_batch_next_offset(batch);
-    if (++stream->batch_count >= HELD_BATCHES_MAX)
+    if (stream->batch_count == OF_HELD_BATCHES_MAX)
         set_paused(stream, true);
     of_stream_wake(stream);
 }
 
+kc_batch *of_stream_take_batch(of_stream *stream)
+{
+    if (stream->batch_count == 0)
+        return NULL;
+    kc_batch *first = stream->batches[0];
+    stream->batch_count--;
+    memmove(stream->batches, stream->batches + 1, stream->batch_count * sizeof(kc_batch *));
+    return first;
+}
+
 static void pop_batch(of_stream *stream)
 {
-    of_held_batch *held = KB_CONTAINER(kb_list_pop_front(&stream->batches), of_held_batch, node);
+    kc_batch *batch = of_stream_take_batch(stream);
     // control records and what compaction left out count as handled
-    if (kc_batch_is_current(held->batch) && kc_batch_next_offset(held->batch) > stream->ack_next)
-        stream->ack_next = kc_batch_next_offset(held->batch);
-    kc_batch_free(held->batch);
-    kb_mem_free(&stream->consumer->platform->mem, held);
-    if (--stream->batch_count <= HELD_BATCHES_LOW)
+    if (kc_batch_is_current(batch) && kc_batch_next_offset(batch) > stream->ack_next)
+        stream->ack_next = kc_batch_next_offset(batch);
+    kc_batch_free(batch);
+    if (stream->batch_count <= HELD_BATCHES_LOW)
         set_paused(stream, false);
 }
 
@@ -73,9 +76,9 @@ static void pop_batch(of_stream *stream)
 static bool begin_next(of_stream *stream)
 {
     kc_view view;
-    while (!kb_list_is_empty(&stream->batches)) {
-        of_held_batch *held = KB_CONTAINER(stream->batches.next, of_held_batch, node);
-        if (kc_batch_is_current(held->batch) && kc_batch_read(held->batch, &view)) {
+    while (stream->batch_count > 0) {
+        kc_batch *batch = stream->batches[0];
+        if (kc_batch_is_current(batch) && kc_batch_read(batch, &view)) {
             of_ctx_begin(stream->ctx, &view, stream->topic, stream->partition);
             return true;
         }
@@ -90,9 +93,11 @@ static bool is_due(of_stream *stream, int64_t appended_ms)
 {
     if (!stream->is_retry)
         return true;
-    int64_t wait = appended_ms + stream->tier_delay_ms - of_consumer_wall_ms(stream->consumer);
-    if (wait <= 0)
+    int64_t wall = of_consumer_wall_ms(stream->consumer), wait;
+    if (__builtin_sub_overflow(wall, appended_ms, &wait) || wait >= stream->tier_delay_ms)
         return true;
+    // a broker's clock that is ahead, or a stranger's timestamp: one delay is the longest wait
+    wait = wait < 0 ? stream->tier_delay_ms : stream->tier_delay_ms - wait;
     of_stream_wait(stream, wait, OF_RESUME_RUN);
     return false;
 }
@@ -114,7 +119,7 @@ void of_consumer_on_work(void *user)
         if (is_due(stream, stream->ctx->record_ms))
             of_ctx_run(stream->ctx);
     }
-    if (!kb_list_is_empty(&consumer->ready))
+    if (!kb_list_is_empty(&consumer->ready) && !consumer->is_stopping)
         set_work(consumer);
 }
 

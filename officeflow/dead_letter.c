@@ -11,16 +11,27 @@
 #include <stdio.h>
 #include <unistd.h>
 
-/* more tries or redrives than that nobody made */
-#define COUNT_MAX 1000000
-
 /* ---- origin ---- */
+
+static bool is_word(uint8_t c)
+{
+    return (c >= '0' && c <= '9') || (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || c == '-';
+}
+
+static bool is_topic_name(kc_bytes name)
+{
+    for (size_t i = 0; i < name.len; i++)
+        if (!is_word(name.ptr[i]) && name.ptr[i] != '.' && name.ptr[i] != '_')
+            return false;
+    return name.len > 0 && name.len <= KC_TOPIC_NAME_MAX;
+}
 
 bool of_origin_parse(kc_bytes text, of_origin *origin_out)
 {
     kc_bytes rest = text, topic, part;
     int64_t numbers[5];
-    if (!kb_text_split(&rest, '/', &topic) || topic.len == 0 || topic.len > KC_TOPIC_NAME_MAX)
+    // it becomes part of the name of a topic, which must be one that can be
+    if (!kb_text_split(&rest, '/', &topic) || !is_topic_name(topic))
         return false;
     for (size_t i = 0; i < 5; i++)
         if (!kb_text_split(&rest, '/', &part) || !kb_parse_i64(part, &numbers[i]))
@@ -73,11 +84,6 @@ void of_dead_letter_id(const char *cluster_id, kc_bytes group, const of_origin *
     snprintf(place, sizeof place, "%d/%lld", origin->partition, (long long)origin->offset);
     kc_bytes parts[] = {kc_str(cluster_id), group, origin->topic, kc_str(place)};
     hash_hex(parts, 4, 16, id_out);
-}
-
-static bool is_word(uint8_t c)
-{
-    return (c >= '0' && c <= '9') || (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || c == '-';
 }
 
 /** Replace what differs from case to case: words with a digit in them (numbers, hex, uuids) and
@@ -181,7 +187,7 @@ static int64_t number_or(const of_message *message, const char *name, int64_t fa
 static int32_t count_of(const of_message *message, const char *name)
 {
     int64_t value = number_or(message, name, 0);
-    return value >= 0 && value <= COUNT_MAX ? (int32_t)value : -1;
+    return value >= 0 && value <= OF_COUNT_MAX ? (int32_t)value : -1;
 }
 
 /** Our ids: 16 hex digits. They become keys and parts of other headers. */

@@ -39,6 +39,8 @@
 #define OF_MESSAGE_MAX         1024
 #define OF_HISTORY_ENTRIES_MAX 10
 #define OF_HISTORY_BYTES_MAX   2048
+/** More tries or redrives than that nobody made. */
+#define OF_COUNT_MAX 1000000
 
 /** Where a record stood first. */
 typedef struct of_origin {

@@ -3,6 +3,7 @@
 #include "officeflow/dead_state.h"
 
 #include "officeflow/catalogue.h"
+#include "officeflow/dead_letter.h"
 #include "protocol/base/error.h"
 #include "protocol/base/json.h"
 #include "protocol/base/text.h"
@@ -82,7 +83,7 @@ bool of_state_read(kc_bytes key, kc_bytes value, kb_arena *arena, of_state_recor
         i++;
     int64_t redrive;
     if (i == STATE_COUNT || !kb_json_i64(kb_json_pointer(value, "/redrive"), &redrive) ||
-        redrive < 0 || redrive > INT32_MAX)
+        redrive < 0 || redrive > OF_COUNT_MAX)
         return false;
     record.state = (of_dead_state)i;
     record.redrive = (int32_t)redrive;

@@ -457,10 +457,10 @@ void of_dlq_close(of_dlq_handler *handler, int32_t drain_ms)
             break;
     }
     int64_t left = (deadline - kc_clock_monotonic_us() + 999) / 1000;
-    if (left > 0) { // leave the group, so that the others need not wait for the session's end
-        kc_consumer_close(handler->letters, (int)left);
-        handler->letters = NULL;
-    }
+    // leave the group, so that the others need not wait for the session's end
+    if (kc_consumer_close(handler->letters, left > 0 ? (int)left : 0) == KC_ERR_STATE)
+        return; // in a callback: what called it still needs it all
+    handler->letters = NULL;
     kb_list_remove(&handler->part.node);
     abandon(&handler->part);
 }

@@ -17,6 +17,8 @@
 #define BREAKER_WAIT_MAX_MS  60000
 #define SECOND_US            1000000LL
 #define DOUBLINGS_MAX        30
+/* no policy waits longer for a redrive: later is a mistake, or a stranger's */
+#define LATEST_MS (366LL * 24 * 3600 * 1000)
 /* brokers' codes for a record that is too large */
 #define MESSAGE_TOO_LARGE     10
 #define RECORD_LIST_TOO_LARGE 18
@@ -360,10 +362,16 @@ void of_dlq_park(of_parked *p, const of_dlq_seen *seen)
     of_dlq_handler *handler = p->handler;
     of_policy policy = policy_of(p);
     int32_t n = p->letter.redrives;
-    int64_t last = p->letter.last_ms > 0 ? p->letter.last_ms : of_dlq_wall_ms(handler);
+    int64_t now = of_dlq_wall_ms(handler), last = p->letter.last_ms;
+    if (last <= 0 || last > now) // what others wrote is not believed further than it can be
+        last = now;
     bool is_known = seen && seen->state == OF_DEAD_SCHEDULED && seen->redrive == n;
     int64_t due = is_known ? seen->due_ms
                            : last + of_policy_redrive_delay_ms(&policy, n, random_unit(handler));
+    if (due < 0)
+        due = 0;
+    else if (due > now + LATEST_MS)
+        due = now + LATEST_MS;
     p->step = OF_DLQ_STEP_RELEASE;
     p->cause = find_cause(handler, &p->letter, true);
     if (p->cause) {

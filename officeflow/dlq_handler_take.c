@@ -372,6 +372,10 @@ static bool take_letter(of_dlq_part *part, const kc_view *view)
                                      of_dlq_wall_ms(handler), &reason);
     if (older && older->letter.redrives >= letter.redrives)
         fate = OF_DLQ_FATE_DUPLICATE;
+    if (fate != OF_DLQ_FATE_DUPLICATE && letter.redrives > 0) { // before it waits with the others
+        of_dlq_heard(handler, letter.id, letter.redrives, false);
+        of_dlq_died_again(handler, &letter);
+    }
     if (fate != OF_DLQ_FATE_DUPLICATE && !begin_letter(part, &message, view->offset, fate, reason))
         return false;
     // it was released by somebody else while it waited here, and died again
@@ -382,9 +386,6 @@ static bool take_letter(of_dlq_part *part, const kc_view *view)
     if (fate == OF_DLQ_FATE_DUPLICATE) {
         handler->stats.duplicates++;
         of_dlq_notice_letter(handler, OF_DLQ_DUPLICATE, &letter, reason, 0);
-    } else if (letter.redrives > 0) {
-        of_dlq_heard(handler, letter.id, letter.redrives, false);
-        of_dlq_died_again(handler, &letter);
     }
     return true;
 }

@@ -204,9 +204,9 @@ static void on_described(kc_admin_result *result, void *user)
     else if (call->code != KC_OK)
         error = *call;
     const kc_cluster_info *cluster = error.code == KC_OK ? kc_admin_cluster(result) : NULL;
-    if (cluster)
+    if (cluster) // a cluster without an id must not be asked for it for ever
         snprintf(outbox->cluster_id, sizeof outbox->cluster_id, KC_FMT,
-                 KC_ARG(cluster->cluster_id));
+                 KC_ARG(cluster->cluster_id.len > 0 ? cluster->cluster_id : KC_STR("none")));
     const kc_topic_info *info = cluster && cluster->topic_count > 0 ? cluster->topics : NULL;
     if (cluster && (!info || info->err != KC_OK || info->partition_count == 0))
         kb_error_set(&error, info && info->err != KC_OK ? info->err : 3,
@@ -221,18 +221,17 @@ static void on_described(kc_admin_result *result, void *user)
     kc_admin_free(result);
 }
 
-static void ask(out_topic *topic)
+static kc_err ask(out_topic *topic, kc_error *err)
 {
     kc_bytes name = kc_str(topic->name);
     kc_admin_options options = of_admin_timeout(ENSURE_TIMEOUT_MS);
-    kc_error error;
+    kc_err result = kc_admin_describe_topics(topic->outbox->platform->client, &name, 1, &options,
+                                             on_described, topic, err);
+    if (result != KC_OK)
+        return result;
     topic->state = TOPIC_ASKING;
-    kc_err err = kc_admin_describe_topics(topic->outbox->platform->client, &name, 1, &options,
-                                          on_described, topic, &error);
-    if (err == KC_OK)
-        topic->outbox->calls++;
-    else
-        fail_waiting(topic, err, &error);
+    topic->outbox->calls++;
+    return KC_OK;
 }
 
 static void on_created(kc_admin_result *result, void *user)
@@ -241,11 +240,13 @@ static void on_created(kc_admin_result *result, void *user)
     bool is_late = answer_is_late(topic->outbox);
     // whatever it said: if the topic is not there, asking for it tells
     kc_admin_free(result);
-    if (!is_late)
-        ask(topic);
+    kc_error error;
+    kc_err err = is_late ? KC_OK : ask(topic, &error);
+    if (err != KC_OK)
+        fail_waiting(topic, err, &error);
 }
 
-static void create(out_topic *topic)
+static kc_err create(out_topic *topic, kc_error *err)
 {
     of_topic_spec spec = {.partitions = 3};
     of_catalogue_find(kc_str(topic->name), &spec);
@@ -273,14 +274,13 @@ static void create(out_topic *topic)
                            .configs = configs,
                            .config_count = count};
     kc_admin_options options = of_admin_timeout(ENSURE_TIMEOUT_MS);
-    kc_error error;
+    kc_err result = kc_admin_create_topics(outbox->platform->client, &wanted, 1, &options,
+                                           on_created, topic, err);
+    if (result != KC_OK)
+        return result;
     topic->state = TOPIC_CREATING;
-    kc_err err = kc_admin_create_topics(outbox->platform->client, &wanted, 1, &options, on_created,
-                                        topic, &error);
-    if (err == KC_OK)
-        outbox->calls++;
-    else
-        fail_waiting(topic, err, &error);
+    outbox->calls++;
+    return KC_OK;
 }
 
 static out_topic *find_topic(of_outbox *outbox, kc_bytes name)
@@ -338,6 +338,22 @@ static void drop(write *w)
     kb_mem_free(&w->outbox->mem, w);
 }
 
+/** Make sure of the topic, the write waiting meanwhile. What can't be begun is told by the result and
+ * not by the callback: the caller has not counted it yet. */
+static kc_err wait_for_topic(out_topic *topic, write *w, kc_error *err)
+{
+    kc_err result = KC_OK;
+    if (topic->state == TOPIC_UNKNOWN)
+        result = create(topic, err);
+    else if (topic->state == TOPIC_READY) // a probe: answered from a later turn, as every callback
+        result = ask(topic, err);
+    if (result == KC_OK)
+        kb_list_push_back(&topic->waiting, &w->node);
+    else
+        drop(w);
+    return result;
+}
+
 kc_err of_outbox_write(of_outbox *outbox, kc_bytes topic_name, int32_t partition,
                        const of_message *message, of_written_fn fn, void *user, kc_error *err)
 {
@@ -363,10 +379,7 @@ kc_err of_outbox_write(of_outbox *outbox, kc_bytes topic_name, int32_t partition
         drop(w);
         return kb_error_code(err, KC_ERR_NOMEM);
     }
-    kb_list_push_back(&topic->waiting, &w->node);
-    if (topic->state == TOPIC_UNKNOWN)
-        create(topic);
-    return KC_OK;
+    return wait_for_topic(topic, w, err);
 }
 
 kc_err of_outbox_prepare(of_outbox *outbox, of_written_fn fn, void *user, kc_error *err)
@@ -378,10 +391,5 @@ kc_err of_outbox_prepare(of_outbox *outbox, of_written_fn fn, void *user, kc_err
     if (!w)
         return kb_error_code(err, KC_ERR_NOMEM);
     w->is_probe = true;
-    kb_list_push_back(&topic->waiting, &w->node);
-    if (topic->state == TOPIC_UNKNOWN)
-        create(topic);
-    else if (topic->state == TOPIC_READY)
-        ask(topic); // answered from a later turn, as every callback
-    return KC_OK;
+    return wait_for_topic(topic, w, err);
 }

@@ -67,6 +67,7 @@ void of_producer_close(of_producer *producer)
 static void on_delivery(const kc_delivery *delivery, void *user)
 {
     pending *p = user;
+    kb_mem *mem = &p->producer->platform->mem; // the callback may close the producer
     of_sent sent = {
         .err = delivery->err,
         .error = delivery->error,
@@ -77,7 +78,7 @@ static void on_delivery(const kc_delivery *delivery, void *user)
         .correlation_id = kc_span(p->texts + p->id_len, p->correlation_len),
     };
     p->fn(&sent, p->user);
-    kb_mem_free(&p->producer->platform->mem, p);
+    kb_mem_free(mem, p);
 }
 
 static pending *new_pending(of_producer *producer, const of_event *event, of_sent_fn fn, void *user)

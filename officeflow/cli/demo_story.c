@@ -17,7 +17,7 @@ void story_step(story_act *act, const char *step, int64_t wall_ms, const char *w
                 const char *fmt, ...)
 {
     if (act->count < STORY_STEPS_MAX)
-        snprintf(act->came[act->count], STORY_STEP_BYTES, "%s", step);
+        snprintf(act->came[act->count], STORY_STEP_BYTES, "%s: %s", who, step);
     act->count++;
     char text[512], clock[16];
     va_list args;
@@ -37,12 +37,38 @@ bool story_is_complete(const story_act *act)
     return act->count >= expected_count(act);
 }
 
+/** Length of "who" in "who: step". */
+static size_t who_len(const char *step)
+{
+    const char *colon = strchr(step, ':');
+    return colon ? (size_t)(colon - step) : strlen(step);
+}
+
+static bool is_same_part(const char *a, const char *b)
+{
+    return who_len(a) == who_len(b) && strncmp(a, b, who_len(a)) == 0;
+}
+
+/** The step that came in the place of the `index`-th expected one, among those of its part; NULL: none. */
+static const char *came_for(const story_act *act, size_t index)
+{
+    size_t before = 0;
+    for (size_t i = 0; i < index; i++)
+        before += is_same_part(act->expected[i], act->expected[index]) ? 1 : 0;
+    for (size_t i = 0; i < act->count && i < STORY_STEPS_MAX; i++)
+        if (is_same_part(act->came[i], act->expected[index]) && before-- == 0)
+            return act->came[i];
+    return NULL;
+}
+
 bool story_check(const story_act *act)
 {
     size_t wanted = expected_count(act);
     bool is_ok = act->count == wanted;
-    for (size_t i = 0; is_ok && i < wanted; i++)
-        is_ok = strcmp(act->came[i], act->expected[i]) == 0;
+    for (size_t i = 0; is_ok && i < wanted; i++) {
+        const char *came = came_for(act, i);
+        is_ok = came && strcmp(came, act->expected[i]) == 0;
+    }
     if (is_ok) {
         cli_styled(CLI_GREEN, "  as told: ");
         cli_printf("%zu steps\n", act->count);
@@ -52,7 +78,7 @@ bool story_check(const story_act *act)
     cli_printf(" (%s)\n", act->type);
     size_t shown = act->count < STORY_STEPS_MAX ? act->count : STORY_STEPS_MAX;
     for (size_t i = 0; i < wanted || i < shown; i++)
-        cli_printf("    expected %-28s came %s\n", i < wanted ? act->expected[i] : "nothing",
+        cli_printf("    expected %-46s came %s\n", i < wanted ? act->expected[i] : "nothing",
                    i < shown ? act->came[i] : "nothing");
     return false;
 }

@@ -7,8 +7,8 @@
 
 #include <stdio.h>
 
-#define DRAIN_MS       10000
-#define RATE_MAX       1000000
+#define DRAIN_MS         10000
+#define RATE_MAX         1000000
 #define STOPPING_POLL_MS 50
 
 static struct {
@@ -35,9 +35,10 @@ static bool make_filter(of_dead_filter *filter)
     kc_bytes since = kc_str(opt.since);
     return !opt.since || kb_time_parse(since, &filter->since_ms) ||
            kb_parse_i64(since, &filter->since_ms) ||
-           cli_complain("dlq: --since must be a time such as 2026-11-23T12:00:00Z or ms since 1970, "
-                        "not \"%s\"",
-                        opt.since);
+           cli_complain(
+               "dlq: --since must be a time such as 2026-11-23T12:00:00Z or ms since 1970, "
+               "not \"%s\"",
+               opt.since);
 }
 
 /** One that still needs somebody, or something, to act. */
@@ -73,7 +74,7 @@ static int run_list(cli_session *session, cli_words words, cli_words command)
     kc_error err;
     of_dead_filter filter;
     listing list = {.session = session};
-    if (!make_filter(&filter) || !cli_session_open(session))
+    if (!make_filter(&filter) || !cli_connect(session))
         return CLI_ERROR;
     filter.with_resolved = opt.all;
     cli_dead_table(&list.table, &session->arena);
@@ -104,7 +105,7 @@ static int run_show(cli_session *session, cli_words words, cli_words command)
     kc_error err;
     listing list = {.session = session};
     of_dead_filter filter = {.id = words.items[0], .with_resolved = true};
-    if (!cli_session_open(session))
+    if (!cli_connect(session))
         return CLI_ERROR;
     if (of_dlq_list(session->platform, &filter, CLI_TIMEOUT_MS, on_shown, &list, &err) != KC_OK)
         return cli_fail("dlq show", &err);
@@ -208,14 +209,14 @@ static int run_stats(cli_session *session, cli_words words, cli_words command)
 {
     (void)words;
     (void)command;
-    static const char *const titles[] = {"DLQ",      "DEAD",   "SCHEDULED", "REDRIVEN", "QUARANTINED",
-                                         "RESOLVED", "OLDEST", "TOP CLASS"};
+    static const char *const titles[] = {"DLQ",         "DEAD",     "SCHEDULED", "REDRIVEN",
+                                         "QUARANTINED", "RESOLVED", "OLDEST",    "TOP CLASS"};
     static const bool right[] = {false, true, true, true, true, true, true, false};
     kc_error err;
     of_dead_filter filter;
     stats s = {.session = session};
     s.items = kb_arena_array(&session->arena, STATS_MAX, sizeof *s.items);
-    if (!s.items || !make_filter(&filter) || !cli_session_open(session))
+    if (!s.items || !make_filter(&filter) || !cli_connect(session))
         return CLI_ERROR;
     filter.with_resolved = true;
     cli_progress("reading the dead letters");
@@ -254,8 +255,9 @@ static bool check_replay(void)
 {
     if (!opt.id && !opt.fingerprint && !opt.topic && !opt.group && !opt.failure_class &&
         !opt.since && !opt.all)
-        return cli_complain("dlq replay: say which: --id, --fingerprint, --topic, --group, --class, "
-                            "--since, or --all");
+        return cli_complain(
+            "dlq replay: say which: --id, --fingerprint, --topic, --group, --class, "
+            "--since, or --all");
     return true;
 }
 
@@ -274,7 +276,7 @@ static int run_replay(cli_session *session, cli_words words, cli_words command)
                                  .timeout_ms = INT32_MAX,
                                  .on_each = on_selected};
     of_replay_result result = {0};
-    if (!check_replay() || !make_filter(&options.filter) || !cli_session_open(session))
+    if (!check_replay() || !make_filter(&options.filter) || !cli_connect(session))
         return CLI_ERROR;
     cli_catch_signals(session);
     if (of_dlq_replay(session->platform, &options, &result, &err) != KC_OK)
@@ -295,10 +297,13 @@ static int run_replay(cli_session *session, cli_words words, cli_words command)
 static const char *notice_name(enum of_dlq_notice_kind kind)
 {
     static const char *const names[] = {
-        [OF_DLQ_SCHEDULED] = "scheduled",     [OF_DLQ_REDRIVEN] = "redriven",
-        [OF_DLQ_RESOLVED] = "resolved",       [OF_DLQ_QUARANTINED] = "quarantined",
+        [OF_DLQ_SCHEDULED] = "scheduled",
+        [OF_DLQ_REDRIVEN] = "redriven",
+        [OF_DLQ_RESOLVED] = "resolved",
+        [OF_DLQ_QUARANTINED] = "quarantined",
         [OF_DLQ_LEFT_TO_OPERATOR] = "left to an operator",
-        [OF_DLQ_DUPLICATE] = "seen before",   [OF_DLQ_CANARY] = "canary",
+        [OF_DLQ_DUPLICATE] = "seen before",
+        [OF_DLQ_CANARY] = "canary",
         [OF_DLQ_ERROR] = "error",
     };
     return names[kind];
@@ -345,7 +350,7 @@ static int run_serve(cli_session *session, cli_words words, cli_words command)
     options.on_notice = on_dlq_notice;
     if (opt.rate > 0)
         options.redrive_rate = (double)opt.rate;
-    if (!cli_session_open(session))
+    if (!cli_connect(session))
         return CLI_ERROR;
     of_dlq_handler *handler;
     if (of_dlq_open(session->platform, &options, &handler, &err) != KC_OK)
@@ -376,14 +381,22 @@ static int run_serve(cli_session *session, cli_words words, cli_words command)
     {0, "fingerprint", CLI_TEXT, &opt.fingerprint, "F", "failures of one kind", 0, 0},             \
         {'t', "topic", CLI_TEXT, &opt.topic, "TOPIC", "that came from this topic", 0, 0},          \
         {'g', "group", CLI_TEXT, &opt.group, "GROUP", "of this group", 0, 0},                      \
-        {0, "class", CLI_TEXT, &opt.failure_class, "CLASS",                                        \
-         "of this class: permanent, retries_exhausted, ...", 0, 0},                                \
+        {0,        "class",                                                                        \
+         CLI_TEXT, &opt.failure_class,                                                             \
+         "CLASS",  "of this class: permanent, retries_exhausted, ...",                             \
+         0,        0},                                                                             \
     {                                                                                              \
         0, "since", CLI_TEXT, &opt.since, "TIME", "that failed since (RFC 3339 or ms since 1970)", \
             0, 0                                                                                   \
     }
-#define JSON_OPTION {0, "json", CLI_FLAG, &opt.as_json, NULL, "JSON lines", 0, 0}
-#define NO_OPTION   {0, NULL, CLI_FLAG, NULL, NULL, NULL, 0, 0}
+#define JSON_OPTION                                                                                \
+    {                                                                                              \
+        0, "json", CLI_FLAG, &opt.as_json, NULL, "JSON lines", 0, 0                                \
+    }
+#define NO_OPTION                                                                                  \
+    {                                                                                              \
+        0, NULL, CLI_FLAG, NULL, NULL, NULL, 0, 0                                                  \
+    }
 
 static const cli_option list_options[] = {
     FILTER_OPTIONS,
@@ -404,11 +417,14 @@ static const cli_option replay_options[] = {
     {0, "rate", CLI_INT, &opt.rate, "N", "most releases a second; default: no limit", 1, RATE_MAX},
     {0, "max", CLI_INT, &opt.max, "N", "at most so many", 1, INT64_MAX},
     {0, "to", CLI_TEXT, &opt.to, "WHERE",
-     "group (default): only the group that failed; topic: the topic it\ncame from, where all groups "
+     "group (default): only the group that failed; topic: the topic it\ncame from, where all "
+     "groups "
      "read it; else a topic's name",
      0, 0},
-    {0, "again", CLI_FLAG, &opt.again, NULL, "also those redriven already and not resolved yet", 0, 0},
-    {0, "operator", CLI_TEXT, &opt.operator_name, "NAME", "who does it, for the audit record", 0, 0},
+    {0, "again", CLI_FLAG, &opt.again, NULL, "also those redriven already and not resolved yet", 0,
+     0},
+    {0, "operator", CLI_TEXT, &opt.operator_name, "NAME", "who does it, for the audit record", 0,
+     0},
     JSON_OPTION,
     NO_OPTION,
 };

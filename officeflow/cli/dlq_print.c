@@ -27,17 +27,18 @@ cli_style cli_dead_style(of_dead_state state)
 
 void cli_dead_table(cli_table *table, kb_arena *arena)
 {
-    static const char *const titles[] = {"ID",    "STATE", "ORIGIN", "GROUP",       "CLASS",
-                                         "CODE",  "TRIES", "AGE",    "FINGERPRINT", "MESSAGE"};
-    static const bool right[] = {false, false, false, false, false, false, true, true, false, false};
+    static const char *const titles[] = {"ID",   "STATE", "ORIGIN", "GROUP",       "CLASS",
+                                         "CODE", "TRIES", "AGE",    "FINGERPRINT", "MESSAGE"};
+    static const bool right[] = {false, false, false, false, false,
+                                 false, true,  true,  false, false};
     cli_table_init(table, arena, titles, right, 10);
 }
 
 void cli_dead_row(cli_table *table, const of_dead_letter *letter)
 {
     char age[24];
-    size_t len = kb_utf8_cut(kc_span(letter->message.ptr,
-                                     letter->message.len > 60 ? 60 : letter->message.len));
+    size_t len = kb_utf8_cut(
+        kc_span(letter->message.ptr, letter->message.len > 60 ? 60 : letter->message.len));
     cli_table_row(table);
     cli_table_cell(table, CLI_BOLD, "%s", letter->id);
     cli_table_cell(table, cli_dead_style(letter->state), "%s", of_dead_state_name(letter->state));

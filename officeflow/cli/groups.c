@@ -78,10 +78,10 @@ static bool measure_lag(cli_session *session, group_row *row)
     const kc_topic_offset *committed = kc_admin_offsets(result, &count);
     cli_partitions partitions = {.session = session};
     for (size_t i = 0; i < count; i++) {
-        cli_partition *p = committed[i].offset < 0 || committed[i].err != KC_OK
-                               ? NULL
-                               : cli_partitions_find(&partitions, committed[i].topic,
-                                                     committed[i].partition);
+        cli_partition *p =
+            committed[i].offset < 0 || committed[i].err != KC_OK
+                ? NULL
+                : cli_partitions_find(&partitions, committed[i].topic, committed[i].partition);
         if (p)
             p->next = committed[i].offset;
     }

@@ -51,19 +51,19 @@ static int run_call(cli_session *session, cli_words words, cli_words command)
                      &err) != KC_OK)
         return cli_fail("kafka call", &err);
     while (!c.is_done) {
-        kc_err turned = kc_client_dispatch(session->client, 1000);
+        kc_err turned = kc_client_dispatch(session->client, 250);
         if (turned != KC_OK && turned != KC_ERR_AGAIN) {
             cli_complain("kafka call: %s", kc_err_text(turned));
             return CLI_ERROR;
         }
-        cli_progress("waiting for the answer to %s", words.items[0]);
+        cli_progress_waiting(session, words.items[0]);
     }
     return c.code;
 }
 
 static const cli_option options[] = {
-    {0, "version", CLI_INT, &opt.version, "N", "version of the request; default: the highest common one",
-     0, INT16_MAX},
+    {0, "version", CLI_INT, &opt.version, "N",
+     "version of the request; default: the highest common one", 0, INT16_MAX},
     {0, "broker", CLI_INT, &opt.broker, "ID",
      "the broker to ask; default: as the API wants (any, controller,\ncoordinator, leader)", 0,
      INT32_MAX},
@@ -75,8 +75,9 @@ const cli_verb cli_call_verbs[] = {
         .name = "kafka call",
         .arguments = "API ['JSON']",
         .summary = "Send one request of the Kafka protocol, print the answer as a JSON line",
-        .help = "API is a name such as Metadata or DescribeGroups; JSON its members as in Kafka's own "
-                "JSON form,\n{} by default: an absent member takes its default.",
+        .help =
+            "API is a name such as Metadata or DescribeGroups; JSON its members as in Kafka's own "
+            "JSON form,\n{} by default: an absent member takes its default.",
         .options = options,
         .words_min = 1,
         .words_max = 2,

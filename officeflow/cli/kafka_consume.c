@@ -90,8 +90,10 @@ static kc_topic_offset *dirty_offsets(consumption *c, size_t *count_out)
     for (size_t i = 0; offsets && i < c->partitions.count; i++) {
         cli_partition *p = &c->partitions.items[i];
         if (p->is_dirty)
-            offsets[(*count_out)++] = (kc_topic_offset){
-                .topic = p->topic, .partition = p->partition, .offset = p->next, .leader_epoch = -1};
+            offsets[(*count_out)++] = (kc_topic_offset){.topic = p->topic,
+                                                        .partition = p->partition,
+                                                        .offset = p->next,
+                                                        .leader_epoch = -1};
         p->is_dirty = false;
     }
     return offsets;
@@ -106,8 +108,8 @@ static void on_commit(kc_err err, const kc_error *error, const kc_topic_offset *
     for (size_t i = 0; i < count; i++) {
         if (err == KC_OK && offsets[i].err == KC_OK)
             continue;
-        cli_partition *p = cli_partitions_find(&c->partitions, offsets[i].topic,
-                                               offsets[i].partition);
+        cli_partition *p =
+            cli_partitions_find(&c->partitions, offsets[i].topic, offsets[i].partition);
         int64_t position;
         if (p && kc_consumer_position(c->consumer, p->topic, p->partition, &position) == KC_OK)
             p->is_dirty = true;
@@ -121,8 +123,7 @@ static void commit_soon(consumption *c)
     if (!c->commits || !cli_flush())
         return;
     kc_topic_offset *offsets = dirty_offsets(c, &count);
-    if (count > 0 &&
-        kc_consumer_commit(c->consumer, offsets, count, on_commit, c, &err) != KC_OK)
+    if (count > 0 && kc_consumer_commit(c->consumer, offsets, count, on_commit, c, &err) != KC_OK)
         cli_fail("commit", &err);
     kb_mem_free(&c->session->mem, offsets);
     c->committed_us = kc_client_now_us(c->session->client);
@@ -138,8 +139,8 @@ static bool commit_now(consumption *c)
     if (!c->commits)
         return true;
     kc_topic_offset *offsets = dirty_offsets(c, &count);
-    bool is_ok = count == 0 || kc_consumer_commit_sync(c->consumer, offsets, count, LEAVE_MS,
-                                                       &err) == KC_OK;
+    bool is_ok =
+        count == 0 || kc_consumer_commit_sync(c->consumer, offsets, count, LEAVE_MS, &err) == KC_OK;
     kb_mem_free(&c->session->mem, offsets);
     return is_ok || cli_fail("commit", &err) == CLI_OK;
 }
@@ -268,8 +269,8 @@ static bool start(consumption *c, const kc_bytes *topics, size_t count)
                                  .on_error = on_error,
                                  .user = c};
     kc_consumer_set_events(c->consumer, &events);
-    kc_err result = opt.group ? kc_consumer_subscribe(c->consumer, topics, count, &err)
-                              : assign_all(c, &err);
+    kc_err result =
+        opt.group ? kc_consumer_subscribe(c->consumer, topics, count, &err) : assign_all(c, &err);
     return result == KC_OK || cli_fail("kafka consume", &err) == CLI_OK;
 }
 
@@ -338,12 +339,10 @@ static bool idle(consumption *c)
     if (c->commits && kc_client_now_us(c->session->client) - c->committed_us > COMMIT_INTERVAL_US)
         commit_soon(c);
     kc_err err = kc_client_dispatch(c->session->client, IDLE_MS);
-    if (c->printed == 0) {
-        kc_error why;
-        kc_client_last_error(c->session->client, &why);
-        if (why.code != KC_OK)
-            cli_progress("%s", why.text);
-    }
+    kc_error last;
+    kc_client_last_error(c->session->client, &last);
+    if (c->printed == 0 && last.code != KC_OK)
+        cli_progress("%s", last.text);
     return err == KC_OK || err == KC_ERR_AGAIN ||
            cli_complain("kafka consume: %s", kc_err_text(err));
 }
@@ -412,11 +411,13 @@ static int run_consume(cli_session *session, cli_words words, cli_words command)
 
 static const cli_option options[] = {
     {0, "from-beginning", CLI_FLAG, &opt.from_beginning, NULL,
-     "from the first record (of a group: where nothing is committed);\ndefault: what comes from now on",
+     "from the first record (of a group: where nothing is committed);\ndefault: what comes from "
+     "now on",
      0, 0},
     {0, "until-end", CLI_FLAG, &opt.until_end, NULL,
      "stop at the end of the partitions as it was at the start", 0, 0},
-    {'g', "group", CLI_TEXT, &opt.group, "NAME", "read as a member of this group, and commit", 0, 0},
+    {'g', "group", CLI_TEXT, &opt.group, "NAME", "read as a member of this group, and commit", 0,
+     0},
     {'n', "count", CLI_INT, &opt.count, "N", "stop after N records", 1, INT64_MAX},
     {'p', "partition", CLI_INT, &opt.partition, "P", "only this partition", 0, INT32_MAX},
     {'o', "offset", CLI_TEXT, &opt.offset, "O", "begin at this offset", 0, 0},
@@ -428,12 +429,15 @@ const cli_verb cli_consume_verbs[] = {
         .name = "kafka consume",
         .arguments = "TOPIC...",
         .summary = "Print records as JSON lines",
-        .help = "A line has topic, partition, offset, timestamp, timestampType, key, value, headers. Bytes "
-                "that\nare not valid UTF-8 stand in base64: key64, value64, {\"b64\": ...}.\n"
-                "Without --group all partitions are read and nothing is committed. SIGINT and SIGTERM "
-                "end it in\norder: what was printed is committed, the group is left, the exit code is 0.\n"
-                "-X isolation.level=read_committed leaves out what was aborted, and --until-end then "
-                "means the\nlast stable offset.",
+        .help =
+            "A line has topic, partition, offset, timestamp, timestampType, key, value, headers. "
+            "Bytes "
+            "that\nare not valid UTF-8 stand in base64: key64, value64, {\"b64\": ...}.\n"
+            "Without --group all partitions are read and nothing is committed. SIGINT and SIGTERM "
+            "end it in\norder: what was printed is committed, the group is left, the exit code is "
+            "0.\n"
+            "-X isolation.level=read_committed leaves out what was aborted, and --until-end then "
+            "means the\nlast stable offset.",
         .options = options,
         .words_min = 1,
         .words_max = 256,

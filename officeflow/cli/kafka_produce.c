@@ -6,12 +6,18 @@
 #include "protocol/base/error.h"
 #include "protocol/base/text.h"
 
+#include <kafkac/unstable/errors.h>
+
 #include <stdarg.h>
 #include <stdio.h>
 #include <unistd.h>
 
 /** Milliseconds to wait for room in the producer's buffer before looking again. */
 #define ROOM_WAIT_MS 100
+/** How often it is asked whether the topic is there, while nothing was acknowledged; a topic that is not there by then
+ *  is a typing error more likely than one about to be created. */
+#define TOPIC_WAIT_MS 2500
+#define TOPIC_ASKS    3
 
 static struct {
     bool is_plain;
@@ -22,12 +28,19 @@ typedef struct production {
     cli_session *session;
     kc_producer *producer;
     kc_topic *topic;
-    kb_arena arena;  /* of one line */
-    kb_buf bytes;    /* base64 being decoded */
+    kb_arena arena; /* of one line */
+    kb_buf bytes;   /* base64 being decoded */
     kc_header *headers;
     size_t header_cap;
     uint64_t accepted, failed;
+    kc_timer *topic_timer;
+    kc_bytes topic_name;
+    int asks;
+    bool is_asking, has_no_topic;
 } production;
+
+/** What a callback of a record needs to know of the run. */
+static production *current;
 
 /** A line being read: a reason where it is wrong. */
 typedef struct line_reader {
@@ -162,15 +175,22 @@ static bool read_headers(line_reader *line)
     return true;
 }
 
-enum { KEY = 1, KEY64 = 2, VALUE = 4, VALUE64 = 8, HEADERS = 16, PARTITION = 32, TIMESTAMP = 64 };
+enum {
+    KEY = 1,
+    KEY64 = 2,
+    VALUE = 4,
+    VALUE64 = 8,
+    HEADERS = 16,
+    PARTITION = 32,
+    TIMESTAMP = 64
+};
 static const struct {
     const char *name;
     unsigned bit;
     unsigned excludes;
 } members[] = {
-    {"key", KEY, KEY64},         {"key64", KEY64, KEY},
-    {"value", VALUE, VALUE64},   {"value64", VALUE64, VALUE},
-    {"headers", HEADERS, 0},     {"partition", PARTITION, 0},
+    {"key", KEY, KEY64},         {"key64", KEY64, KEY},   {"value", VALUE, VALUE64},
+    {"value64", VALUE64, VALUE}, {"headers", HEADERS, 0}, {"partition", PARTITION, 0},
     {"timestamp", TIMESTAMP, 0},
 };
 
@@ -238,11 +258,59 @@ static void tell(uint64_t line, const char *reason)
     cli_note("line %llu: %s", (unsigned long long)line, reason);
 }
 
+static void tell_no_topic(uint64_t line)
+{
+    char why[KC_TOPIC_NAME_MAX + 80];
+    snprintf(why, sizeof why, "topic " KC_FMT " does not exist: create it or check its name",
+             KC_ARG(current->topic_name));
+    tell(line, why);
+}
+
 static void on_delivery(const kc_delivery *delivery, void *user)
 {
-    if (delivery->err != KC_OK)
-        tell((uint64_t)(uintptr_t)user, delivery->error->text);
+    uint64_t line = (uint64_t)(uintptr_t)user;
+    if (delivery->err == KC_OK)
+        return;
+    current->failed++;
+    if (current->has_no_topic)
+        tell_no_topic(line);
+    else
+        tell(line, delivery->error->text);
 }
+
+/* ---- is there such a topic? ---- */
+
+static void on_topic(kc_admin_result *result, void *user)
+{
+    production *run = user;
+    run->is_asking = false;
+    const kc_cluster_info *cluster =
+        result && kc_admin_error(result)->code == KC_OK ? kc_admin_cluster(result) : NULL;
+    bool is_unknown = cluster && cluster->topic_count == 1 &&
+                      cluster->topics[0].err == KC_E_UNKNOWN_TOPIC_OR_PARTITION;
+    bool is_known = cluster && !is_unknown;
+    kc_admin_free(result);
+    if (is_known || run->producer == NULL)
+        return;
+    run->asks += is_unknown ? 1 : 0;
+    run->has_no_topic = run->asks >= TOPIC_ASKS;
+    kc_timer_set(run->topic_timer, TOPIC_WAIT_MS);
+    kc_client_wake(run->session->client);
+}
+
+/** Records of a topic that is not there would wait for delivery.timeout.ms: two minutes for a slip of the hand. */
+static void on_topic_timer(void *user)
+{
+    production *run = user;
+    kc_producer_stats stats;
+    kc_producer_stats_get(run->producer, &stats);
+    if (stats.records_acked > 0 || run->is_asking || run->has_no_topic)
+        return;
+    run->is_asking = kc_admin_describe_topics(run->session->client, &run->topic_name, 1, NULL,
+                                              on_topic, run, NULL) == KC_OK;
+}
+
+/* ---- sending ---- */
 
 static bool is_full(kc_err err)
 {
@@ -264,6 +332,8 @@ static kc_err send_record(production *run, const kc_record *record, uint64_t lin
         kc_err turned = kc_client_dispatch(run->session->client, ROOM_WAIT_MS);
         if (turned != KC_OK && turned != KC_ERR_AGAIN)
             return kb_error_code(err, turned);
+        if (run->has_no_topic || cli_is_interrupted())
+            return kb_error_code(err, KC_ERR_CLOSED);
     }
 }
 
@@ -283,8 +353,11 @@ static void produce_line(production *run, uint64_t number, kc_bytes text)
     if (send_record(run, &record, number, &err) == KC_OK) {
         run->accepted++;
     } else {
-        tell(number, err.text);
         run->failed++;
+        if (run->has_no_topic)
+            tell_no_topic(number);
+        else
+            tell(number, err.text);
     }
     kb_arena_reset(&run->arena);
 }
@@ -293,6 +366,7 @@ static cli_line produce_all(production *run)
 {
     cli_lines lines;
     cli_lines_init(&lines, run->session, STDIN_FILENO);
+    lines.stop = &run->has_no_topic;
     kc_bytes text;
     cli_line got;
     while ((got = cli_lines_next(&lines, &text)) <= CLI_LINE_TOO_LONG) {
@@ -315,7 +389,7 @@ static int finish(production *run, cli_line end)
 {
     kc_error err;
     kc_producer_stats stats;
-    while (kc_producer_flush(run->producer, 1000) == KC_ERR_TIMEOUT) {
+    while (!run->has_no_topic && kc_producer_flush(run->producer, 1000) == KC_ERR_TIMEOUT) {
         kc_producer_stats_get(run->producer, &stats);
         char count[32];
         kc_client_last_error(run->session->client, &err);
@@ -325,6 +399,8 @@ static int finish(production *run, cli_line end)
     }
     cli_progress_end();
     kc_producer_stats_get(run->producer, &stats);
+    kc_producer_close(run->producer); // what is left fails now
+    run->producer = NULL;
     if (end == CLI_LINE_ERROR)
         return CLI_ERROR;
     if (cli_is_interrupted()) {
@@ -340,20 +416,26 @@ static int run_produce(cli_session *session, cli_words words, cli_words command)
 {
     (void)command;
     kc_error err;
-    production run = {.session = session};
+    production run = {.session = session, .topic_name = kc_str(words.items[0])};
     if (!cli_session_open(session))
         return CLI_ERROR;
+    current = &run;
     kb_arena_init(&run.arena, &session->mem, 2 * CLI_LINE_BYTES_MAX);
     kb_buf_init(&run.bytes, &session->mem, CLI_LINE_BYTES_MAX);
     int code = CLI_ERROR;
     if (kc_producer_open(session->client, NULL, &run.producer, &err) != KC_OK ||
-        kc_producer_topic(run.producer, kc_str(words.items[0]), &run.topic, &err) != KC_OK) {
+        kc_producer_topic(run.producer, run.topic_name, &run.topic, &err) != KC_OK) {
         cli_fail("kafka produce", &err);
+    } else if (kc_timer_new(session->client, on_topic_timer, &run, &run.topic_timer) != KC_OK) {
+        cli_complain("kafka produce: %s", kc_err_text(KC_ERR_NOMEM));
     } else {
         cli_catch_signals(session);
+        kc_timer_set(run.topic_timer, TOPIC_WAIT_MS);
         code = finish(&run, produce_all(&run));
     }
+    kc_timer_free(run.topic_timer);
     kc_producer_close(run.producer);
+    cli_session_close(session); // an answer still out would come to `run`
     kb_mem_free(&session->mem, run.headers);
     kb_buf_cleanup(&run.bytes);
     kb_arena_cleanup(&run.arena);
@@ -370,12 +452,13 @@ const cli_verb cli_produce_verbs[] = {
         .name = "kafka produce",
         .arguments = "TOPIC",
         .summary = "Send a record for each JSON line of standard input",
-        .help =
-            "A line: {\"key\": ..., \"value\": ..., \"headers\": [[\"name\", VALUE], ...], "
-            "\"partition\": N,\n\"timestamp\": MS}; all but value may be absent. \"value\": null is a "
-            "tombstone. key64 and\nvalue64 hold bytes in base64 instead. A header's VALUE is a "
-            "string, null or {\"b64\": ...}.\nWhat is wrong with a line, or why its record failed, is "
-            "said as \"line N: reason\"; the rest\ngoes on, and the exit code is 3.",
+        .help = "A line: {\"key\": ..., \"value\": ..., \"headers\": [[\"name\", VALUE], ...], "
+                "\"partition\": N,\n\"timestamp\": MS}; all but value may be absent. \"value\": "
+                "null is a "
+                "tombstone. key64 and\nvalue64 hold bytes in base64 instead. A header's VALUE is a "
+                "string, null or {\"b64\": ...}.\nWhat is wrong with a line, or why its record "
+                "failed, is "
+                "said as \"line N: reason\"; the rest\ngoes on, and the exit code is 3.",
         .options = options,
         .words_min = 1,
         .words_max = 1,

@@ -21,7 +21,12 @@ void cli_lines_cleanup(cli_lines *lines)
     kb_buf_cleanup(&lines->buf);
 }
 
-/** Until there is something to read; false: interrupted. */
+static bool is_over(const cli_lines *lines)
+{
+    return cli_is_interrupted() || (lines->stop && *lines->stop);
+}
+
+/** Until there is something to read; false: there is no use in more. */
 static bool wait_for_input(cli_lines *lines)
 {
     kc_client *client = lines->session->client;
@@ -30,7 +35,7 @@ static bool wait_for_input(cli_lines *lines)
         struct pollfd fds[] = {{.fd = lines->fd, .events = POLLIN},
                                {.fd = kc_client_fd(client), .events = POLLIN}};
         int got = poll(fds, 2, state == KC_ERR_AGAIN ? 0 : -1);
-        if (cli_is_interrupted())
+        if (is_over(lines))
             return false;
         if (got < 0 && errno != EINTR)
             return true; // what is wrong with it, read() says
@@ -107,7 +112,7 @@ cli_line cli_lines_next(cli_lines *lines, kc_bytes *line_out)
             cli_complain("standard input: %s", strerror(lines->read_errno));
             return CLI_LINE_ERROR;
         }
-        if (lines->is_eof || cli_is_interrupted())
+        if (lines->is_eof || is_over(lines))
             return CLI_LINE_END;
         if (lines->buf.len - lines->pos > CLI_LINE_BYTES_MAX)
             skip(lines);

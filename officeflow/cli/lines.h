@@ -12,11 +12,12 @@ typedef struct cli_lines {
     cli_session *session;
     int fd;
     kb_buf buf;
-    size_t pos;       /**< of the next line in buf              */
-    size_t scanned;   /**< no line end between pos and here     */
-    uint64_t number;  /**< of the line handed out last, from 1  */
+    size_t pos;      /**< of the next line in buf              */
+    size_t scanned;  /**< no line end between pos and here     */
+    uint64_t number; /**< of the line handed out last, from 1  */
     bool is_eof, is_skipping;
     int read_errno;   /**< 0: none */
+    const bool *stop; /**< when it turns true, the input is over; NULL: never */
 } cli_lines;
 
 typedef enum cli_line {

@@ -6,9 +6,9 @@
 #include <stdio.h>
 
 static const cli_verb *const families[] = {
-    cli_setup_verbs, cli_topics_verbs, cli_org_verbs,   cli_send_verbs,    cli_tail_verbs,    cli_run_verbs,
-    cli_dlq_verbs,    cli_trace_verbs, cli_groups_verbs,  cli_policy_verbs,  cli_produce_verbs,
-    cli_consume_verbs, cli_call_verbs, cli_demo_verbs,
+    cli_setup_verbs,   cli_topics_verbs,  cli_org_verbs,   cli_send_verbs,   cli_tail_verbs,
+    cli_run_verbs,     cli_dlq_verbs,     cli_trace_verbs, cli_groups_verbs, cli_policy_verbs,
+    cli_produce_verbs, cli_consume_verbs, cli_call_verbs,  cli_demo_verbs,
 };
 #define FAMILY_COUNT (sizeof families / sizeof families[0])
 
@@ -67,11 +67,12 @@ static void print_overview(void)
     cli_printf("usage: officeflow VERB ...\n\n"
                "Events of the OfficeFlow platform on Apache Kafka.\n\n");
     print_verbs(NULL);
-    cli_printf("\n"
-               "officeflow VERB --help tells more; officeflow --version the release.\n"
-               "Brokers: -b LIST, else -X bootstrap.servers=LIST, else $KAFKA_BROKERS, else "
-               "localhost:9092.\n"
-               "Exit codes: 0 ok, 1 error, 2 there is something (drift, dead letters), 3 partial.\n");
+    cli_printf(
+        "\n"
+        "officeflow VERB --help tells more; officeflow --version the release.\n"
+        "Brokers: -b LIST, else -X bootstrap.servers=LIST, else $KAFKA_BROKERS, else "
+        "localhost:9092.\n"
+        "Exit codes: 0 ok, 1 error, 2 there is something (drift, dead letters), 3 partial.\n");
 }
 
 static void print_verb(const cli_verb *verb)

@@ -93,8 +93,8 @@ static bool take_long(parser *p, const char *word)
     kc_bytes name = kc_span(word, equals ? (size_t)(equals - word) : strlen(word));
     const cli_option *option = by_name(p, name);
     if (!option)
-        return cli_complain("%s: there is no option --" KC_FMT "; see officeflow %s --help", p->verb,
-                            KC_ARG(name), p->verb);
+        return cli_complain("%s: there is no option --" KC_FMT "; see officeflow %s --help",
+                            p->verb, KC_ARG(name), p->verb);
     return take(p, option, equals ? equals + 1 : NULL);
 }
 
@@ -142,8 +142,9 @@ void cli_options_print(const cli_option *table)
 {
     for (; table->name; table++) {
         char text[80];
-        int len = table->letter ? snprintf(text, sizeof text, "  -%c, --%s", table->letter, table->name)
-                                : snprintf(text, sizeof text, "      --%s", table->name);
+        int len = table->letter
+                      ? snprintf(text, sizeof text, "  -%c, --%s", table->letter, table->name)
+                      : snprintf(text, sizeof text, "      --%s", table->name);
         if (table->value)
             len += snprintf(text + len, sizeof text - (size_t)len, " %s", table->value);
         if (len >= HELP_COLUMN)

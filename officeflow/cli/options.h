@@ -24,13 +24,13 @@ typedef struct cli_list {
 
 /** One option. A table ends with a row without name. */
 typedef struct cli_option {
-    char letter;       /**< 0: none                                    */
-    const char *name;  /**< "group" of --group                         */
+    char letter;      /**< 0: none                                    */
+    const char *name; /**< "group" of --group                         */
     cli_kind kind;
     void *to;          /**< where the value goes, by kind              */
     const char *value; /**< what the help calls it; NULL for a flag    */
     const char *help;
-    int64_t min, max;  /**< of CLI_INT                                 */
+    int64_t min, max; /**< of CLI_INT                                 */
 } cli_option;
 
 /** What stands on a command line besides options. */

@@ -14,7 +14,7 @@ static int run_create(cli_session *session, cli_words words, cli_words command)
     const char *org = words.items[0];
     if (of_org_id_check(kc_str(org), &err) != KC_OK)
         return cli_fail("org create", &err);
-    if (!cli_session_open(session))
+    if (!cli_connect(session))
         return CLI_ERROR;
     of_plan *plan = NULL;
     cli_progress("creating the topics of %s", org);

@@ -16,8 +16,9 @@
 /** Written when more than this waits. */
 #define FLUSH_BYTES (192 * 1024)
 /** A buffer grown beyond this by one large record is given back. */
-#define KEEP_BYTES (4 * 1024 * 1024)
+#define KEEP_BYTES        (4 * 1024 * 1024)
 #define PROGRESS_AFTER_US 1000000
+#define PROGRESS_EVERY_US 200000
 
 static struct {
     kb_mem mem;
@@ -25,7 +26,7 @@ static struct {
     kb_json_writer json;
     bool is_ready, is_broken;
     int tty; /* 0: not looked yet, 1: yes, -1: no */
-    int64_t progress_since_us;
+    int64_t progress_since_us, progress_us;
     bool has_progress;
 } out;
 
@@ -74,8 +75,8 @@ void cli_printf(const char *fmt, ...)
 static const char *style_code(cli_style style)
 {
     static const char *const codes[] = {
-        [CLI_PLAIN] = "",       [CLI_BOLD] = "\x1b[1m",     [CLI_DIM] = "\x1b[2m",
-        [CLI_RED] = "\x1b[31m", [CLI_GREEN] = "\x1b[32m",   [CLI_YELLOW] = "\x1b[33m",
+        [CLI_PLAIN] = "",        [CLI_BOLD] = "\x1b[1m",     [CLI_DIM] = "\x1b[2m",
+        [CLI_RED] = "\x1b[31m",  [CLI_GREEN] = "\x1b[32m",   [CLI_YELLOW] = "\x1b[33m",
         [CLI_BLUE] = "\x1b[34m", [CLI_MAGENTA] = "\x1b[35m", [CLI_CYAN] = "\x1b[36m",
     };
     return codes[style];
@@ -208,8 +209,10 @@ void cli_progress(const char *fmt, ...)
     int64_t now_us = kc_clock_monotonic_us();
     if (out.progress_since_us == 0)
         out.progress_since_us = now_us;
-    if (now_us - out.progress_since_us < PROGRESS_AFTER_US || !isatty(STDERR_FILENO))
+    if (now_us - out.progress_since_us < PROGRESS_AFTER_US ||
+        now_us - out.progress_us < PROGRESS_EVERY_US || !isatty(STDERR_FILENO))
         return;
+    out.progress_us = now_us;
     char text[256];
     int len = snprintf(text, sizeof text, "\r\x1b[K");
     va_list args;
@@ -240,8 +243,8 @@ typedef struct cli_row {
 void cli_table_init(cli_table *table, kb_arena *arena, const char *const *titles,
                     const bool *is_right, size_t columns)
 {
-    *table = (cli_table){
-        .columns = columns, .titles = titles, .is_right = is_right, .arena = arena};
+    *table =
+        (cli_table){.columns = columns, .titles = titles, .is_right = is_right, .arena = arena};
 }
 
 void cli_table_row(cli_table *table)

@@ -72,8 +72,8 @@ typedef struct cli_table {
     struct cli_row *first, *last;
     size_t rows;
 } cli_table;
-void cli_table_init(cli_table *table, kb_arena *arena, const char *const *titles, const bool *is_right,
-                    size_t columns);
+void cli_table_init(cli_table *table, kb_arena *arena, const char *const *titles,
+                    const bool *is_right, size_t columns);
 /** Cells from left to right. A row is begun by its first cell. */
 void cli_table_row(cli_table *table);
 void cli_table_cell(cli_table *table, cli_style style, const char *fmt, ...) KC_PRINTF(3, 4);

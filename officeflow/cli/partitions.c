@@ -66,8 +66,7 @@ bool cli_partitions_ask(cli_partitions *partitions, int64_t what, bool read_comm
     cli_session *session = partitions->session;
     if (partitions->count == 0)
         return true;
-    kc_topic_offset *queries =
-        kb_mem_zalloc(&session->mem, partitions->count * sizeof *queries);
+    kc_topic_offset *queries = kb_mem_zalloc(&session->mem, partitions->count * sizeof *queries);
     if (!queries)
         return cli_complain("%s", kc_err_text(KC_ERR_NOMEM));
     for (size_t i = 0; i < partitions->count; i++)
@@ -118,8 +117,7 @@ cli_partition *cli_partitions_find(cli_partitions *partitions, kc_bytes topic, i
     if (!name.ptr)
         return NULL;
     cli_partition *p = &partitions->items[partitions->count++];
-    *p = (cli_partition){
-        .topic = name, .partition = partition, .begin = -1, .end = -1, .next = -1};
+    *p = (cli_partition){.topic = name, .partition = partition, .begin = -1, .end = -1, .next = -1};
     return p;
 }
 

@@ -16,7 +16,8 @@ const char *cli_topic_shape(const char *topic, int32_t partitions, int16_t repli
     int insync = spec.min_insync > 0 ? spec.min_insync : replicas >= 3 ? 2 : 1;
     if (insync > replicas)
         insync = replicas;
-    snprintf(out + at, cap - at, "   %s%s   isr %d%s", spec.is_compacted ? "compacted" : "retention ",
+    snprintf(out + at, cap - at, "   %s%s   isr %d%s",
+             spec.is_compacted ? "compacted" : "retention ",
              spec.is_compacted ? "" : cli_duration(spec.retention_ms, keep), insync,
              spec.is_log_append_time ? "   LogAppendTime" : "");
     return out;
@@ -117,8 +118,8 @@ kc_admin_result *cli_describe_cluster(cli_session *session)
 {
     kc_error err;
     kc_admin_waiter waiter = {0};
-    kc_err started = kc_admin_describe_topics(session->client, NULL, 0, NULL, kc_admin_waiter_fn,
-                                              &waiter, &err);
+    kc_err started =
+        kc_admin_describe_topics(session->client, NULL, 0, NULL, kc_admin_waiter_fn, &waiter, &err);
     return cli_wait(session, started, &waiter, "looking at the cluster", &err);
 }
 

@@ -14,12 +14,16 @@
 #include <unistd.h>
 
 /** sysexits.h for two of them; 77 is what test programs use for "skipped". */
-enum { EXIT_PERMANENT = 65, EXIT_RETRY = 75, EXIT_DISCARD = 77 };
+enum {
+    EXIT_PERMANENT = 65,
+    EXIT_RETRY = 75,
+    EXIT_DISCARD = 77
+};
 
 /** How soon an event for which there was no room is looked at again. */
-#define BUSY_MS 50
+#define BUSY_MS          50
 #define STOPPING_POLL_MS 50
-#define CONCURRENCY_MAX 1000
+#define CONCURRENCY_MAX  1000
 
 static struct {
     const char *group;
@@ -36,6 +40,7 @@ typedef struct running {
     int64_t started; /* children under way       */
     int64_t settled; /* events dealt with for good */
     struct pollfd *fds;
+    char trouble[sizeof((kc_error *)0)->text]; /* said last */
 } running;
 
 /* ---- notices ---- */
@@ -98,7 +103,8 @@ static of_result on_event(const of_event *event, of_ctx *ctx, void *user)
         return OF_BUSY;
     }
     char why[256];
-    cli_child *child = cli_child_start(&run->session->mem, run->command, event, ctx, why, sizeof why);
+    cli_child *child =
+        cli_child_start(&run->session->mem, run->command, event, ctx, why, sizeof why);
     if (!child) {
         of_fail(ctx, "not_started", "%s", why);
         return OF_RETRY;
@@ -140,8 +146,7 @@ static void on_end(running *run, cli_child *child, int status)
 static bool serve(running *run, int timeout_ms)
 {
     nfds_t count = 0;
-    run->fds[count++] =
-        (struct pollfd){.fd = kc_client_fd(run->session->client), .events = POLLIN};
+    run->fds[count++] = (struct pollfd){.fd = kc_client_fd(run->session->client), .events = POLLIN};
     KB_LIST_FOR (node, &run->children) {
         cli_child_poll(KB_CONTAINER(node, cli_child, node), &run->fds[count]);
         count += CLI_CHILD_FDS;
@@ -159,6 +164,19 @@ static bool serve(running *run, int timeout_ms)
         fds += CLI_CHILD_FDS;
     }
     return true;
+}
+
+/** While no partition is ours yet: why, each reason once. A service waits for its brokers for ever. */
+static void say_trouble(running *run)
+{
+    of_consumer_stats stats;
+    kc_error last;
+    of_consumer_stats_get(run->consumer, &stats);
+    kc_client_last_error(run->session->client, &last);
+    if (stats.partitions > 0 || last.code == KC_OK || strcmp(last.text, run->trouble) == 0)
+        return;
+    snprintf(run->trouble, sizeof run->trouble, "%s", last.text);
+    cli_note("waiting: %s", last.text);
 }
 
 static int follow(running *run)
@@ -180,6 +198,7 @@ static int follow(running *run)
             cli_complain("run: %s", kc_err_text(turned));
             return CLI_ERROR;
         }
+        say_trouble(run);
     }
     return of_consumer_run(run->consumer, &err) == KC_OK ? CLI_OK : cli_fail("run", &err);
 }
@@ -237,7 +256,8 @@ static int run_run(cli_session *session, cli_words words, cli_words command)
         cli_catch_signals(session);
         code = follow(&run);
     }
-    while (!kb_list_is_empty(&run.children)) // not done within the drain time: their events come again
+    while (
+        !kb_list_is_empty(&run.children)) // not done within the drain time: their events come again
         cli_child_free(KB_CONTAINER(run.children.next, cli_child, node));
     of_consumer_close(run.consumer, (int32_t)(opt.drain_s * 1000));
     return code;
@@ -246,7 +266,8 @@ static int run_run(cli_session *session, cli_words words, cli_words command)
 static const cli_option options[] = {
     {'g', "group", CLI_TEXT, &opt.group, "NAME", "consumer group; required", 0, 0},
     {0, "on", CLI_LIST, &opt.patterns, "PATTERN",
-     "topics: names and patterns such as 'employee.onboard.*' (several);\ndefault: those of the group "
+     "topics: names and patterns such as 'employee.onboard.*' (several);\ndefault: those of the "
+     "group "
      "in the catalogue",
      0, 0},
     {'t', "type", CLI_LIST, &opt.types, "PATTERN",
@@ -269,11 +290,14 @@ const cli_verb cli_run_verbs[] = {
         .arguments = "--group NAME [--on PATTERN] -- COMMAND...",
         .summary = "Handle events with a command",
         .help =
-            "The command gets the event, as it lies in Kafka, on standard input, and its fields in the\n"
+            "The command gets the event, as it lies in Kafka, on standard input, and its fields in "
+            "the\n"
             "environment: OF_TYPE OF_ID OF_ORG OF_CORRELATION_ID OF_CAUSATION_ID OF_SOURCE OF_KEY\n"
-            "OF_TRACEPARENT OF_TOPIC OF_PARTITION OF_OFFSET OF_ATTEMPT OF_STAGE OF_REDRIVE OF_GROUP.\n"
+            "OF_TRACEPARENT OF_TOPIC OF_PARTITION OF_OFFSET OF_ATTEMPT OF_STAGE OF_REDRIVE "
+            "OF_GROUP.\n"
             "Its exit code is the answer: 0 handled, 75 try again, 65 never (dead letter), 77 not "
-            "wanted;\nanything else and a signal: try again, by the policy of the type. The last line "
+            "wanted;\nanything else and a signal: try again, by the policy of the type. The last "
+            "line "
             "it writes on\nstandard error becomes the failure's message.\n"
             "SIGINT and SIGTERM end it in order: commands under way finish, what was handled is "
             "committed.",

@@ -8,6 +8,7 @@
 #include "protocol/base/list.h"
 
 #include <officeflow/consumer.h>
+
 #include <poll.h>
 #include <sys/types.h>
 

@@ -6,6 +6,8 @@
 #include "protocol/base/error.h"
 #include "protocol/base/text.h"
 
+#include <kafkac/unstable/errors.h>
+
 #include <errno.h>
 #include <fcntl.h>
 #include <unistd.h>
@@ -196,6 +198,36 @@ static int send_all(sending *s)
     return CLI_OK;
 }
 
+/** Events for a topic that is not there would wait for minutes; better say at once what to do. */
+static bool has_topic(cli_session *session, const char *type)
+{
+    kc_error err;
+    of_topic_spec spec;
+    const char *name = opt.org ? kb_arena_printf(&session->arena, "%s.%s", type, opt.org) : NULL;
+    bool is_per_org = name && of_catalogue_find(kc_str(name), &spec) && spec.is_template;
+    kc_bytes topic = kc_str(is_per_org ? name : type);
+    if (!of_catalogue_find(topic, &spec))
+        return true; // what is wrong with it, the producer says
+    kc_admin_waiter waiter = {0};
+    kc_err started = kc_admin_describe_topics(session->client, &topic, 1, NULL, kc_admin_waiter_fn,
+                                              &waiter, &err);
+    kc_admin_result *result = cli_wait(session, started, &waiter, "send", &err);
+    if (!result)
+        return false;
+    const kc_cluster_info *cluster = kc_admin_cluster(result);
+    bool is_there =
+        cluster->topic_count == 1 && cluster->topics[0].err != KC_E_UNKNOWN_TOPIC_OR_PARTITION;
+    kc_admin_free(result);
+    if (is_there)
+        return true;
+    return is_per_org ? cli_complain("send: topic " KC_FMT " does not exist: run officeflow org "
+                                     "create %s",
+                                     KC_ARG(topic), opt.org)
+                      : cli_complain("send: topic " KC_FMT " does not exist: run officeflow "
+                                     "setup-topics",
+                                     KC_ARG(topic));
+}
+
 static of_wire_mode wire_mode(void)
 {
     if (strcmp(opt.mode, "ce-structured") == 0)
@@ -222,7 +254,7 @@ static int run_send(cli_session *session, cli_words words, cli_words command)
     kb_buf_init(&buf, &session->mem, 0);
     bool is_ok = make_metadata(session, &buf, &s.event.metadata);
     kb_buf_cleanup(&buf);
-    if (!is_ok || !cli_session_open(session))
+    if (!is_ok || !cli_session_open(session) || !has_topic(session, words.items[0]))
         return CLI_ERROR;
     of_producer_options options = {.mode = wire_mode()};
     if (of_producer_open(session->platform, &options, &s.producer, &err) != KC_OK)
@@ -239,12 +271,14 @@ static const cli_option options[] = {
      "a member of the metadata, such as employeeId=emp-456 (several)", 0, 0},
     {'p', "payload", CLI_TEXT, &opt.payload, "JSON", "the payload; default {}", 0, 0},
     {'f', "file", CLI_TEXT, &opt.file, "FILE",
-     "the payload from a file; where that is no JSON as a whole, and from\n- (standard input), an event "
+     "the payload from a file; where that is no JSON as a whole, and from\n- (standard input), an "
+     "event "
      "for each line",
      0, 0},
     {'k', "key", CLI_TEXT, &opt.key, "KEY", "record key; default: by the type's rule", 0, 0},
     {0, "source", CLI_TEXT, &opt.source, "NAME", "metadata.source; default: the client id", 0, 0},
-    {0, "correlation", CLI_TEXT, &opt.correlation, "ID", "correlation id; default: a new one", 0, 0},
+    {0, "correlation", CLI_TEXT, &opt.correlation, "ID", "correlation id; default: a new one", 0,
+     0},
     {0, "causation", CLI_TEXT, &opt.causation, "ID", "id of the event that caused this one", 0, 0},
     {0, "mode", CLI_CHOICE, &opt.mode, "envelope|ce-structured|ce-binary",
      "form on the wire; default envelope", 0, 0},
@@ -257,8 +291,10 @@ const cli_verb cli_send_verbs[] = {
         .name = "send",
         .arguments = "TYPE",
         .summary = "Send an event, or one for each JSON line",
-        .help = "Prints id, correlation id and where it lies of each acknowledged event. A line that is "
-                "wrong, or\nwhose event failed, is told as \"line N: reason\"; the rest goes on, and the "
+        .help = "Prints id, correlation id and where it lies of each acknowledged event. A line "
+                "that is "
+                "wrong, or\nwhose event failed, is told as \"line N: reason\"; the rest goes on, "
+                "and the "
                 "exit code is 3.\n\n"
                 "  officeflow send employee.onboard --org org-123 --meta employeeId=emp-456 \\\n"
                 "      --meta source=hrms-adapter --payload '{\"name\": \"John Doe\"}'",

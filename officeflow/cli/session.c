@@ -6,6 +6,9 @@
 #include <signal.h>
 #include <stdlib.h>
 
+/** How often progress is looked at while an answer is awaited. */
+#define PROGRESS_MS 250
+
 static volatile sig_atomic_t interrupted;
 static kc_client *volatile interrupted_client;
 
@@ -116,15 +119,43 @@ bool cli_session_default(cli_session *session, const char *property, const char 
            cli_fail(property, &err) == CLI_OK;
 }
 
+void cli_progress_waiting(cli_session *session, const char *doing)
+{
+    kc_error last;
+    kc_client_last_error(session->client, &last);
+    cli_progress("%s%s%s", doing, last.code != KC_OK ? ": " : "",
+                 last.code != KC_OK ? last.text : "");
+}
+
 kc_admin_result *cli_wait(cli_session *session, kc_err started, kc_admin_waiter *waiter,
                           const char *doing, kc_error *err)
 {
+    while (started == KC_OK && !waiter->is_done) {
+        kc_err turned = kc_client_dispatch(session->client, PROGRESS_MS);
+        if (turned != KC_OK && turned != KC_ERR_AGAIN)
+            break; // kc_admin_wait() says what it is
+        cli_progress_waiting(session, doing);
+    }
     if (started == KC_OK && kc_admin_wait(session->client, waiter, err) == KC_OK)
         return waiter->result;
     kc_admin_free(waiter->result);
     waiter->result = NULL;
     cli_fail(doing, err);
     return NULL;
+}
+
+bool cli_connect(cli_session *session)
+{
+    kc_error err;
+    kc_bytes none = KC_STR("");
+    kc_admin_waiter waiter = {0};
+    if (!cli_session_open(session))
+        return false;
+    kc_err started = kc_admin_describe_topics(session->client, &none, 0, NULL, kc_admin_waiter_fn,
+                                              &waiter, &err);
+    kc_admin_result *result = cli_wait(session, started, &waiter, "connecting", &err);
+    kc_admin_free(result);
+    return result != NULL;
 }
 
 /* ---- signals ---- */

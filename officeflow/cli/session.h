@@ -33,6 +33,8 @@ typedef struct cli_session {
 bool cli_session_init(cli_session *session);
 /** Make the client. Connects to nothing yet. */
 bool cli_session_open(cli_session *session);
+/** Open, and ask the cluster for a sign of life: a verb whose work is one long call fails here, with the reason. */
+bool cli_connect(cli_session *session);
 /** Close the platform; answers still out are told now. */
 void cli_session_close(cli_session *session);
 void cli_session_cleanup(cli_session *session);
@@ -42,6 +44,9 @@ bool cli_session_default(cli_session *session, const char *property, const char 
 /** Wait for an admin call started with kc_admin_waiter_fn; NULL: failed, said. The result is the caller's. */
 kc_admin_result *cli_wait(cli_session *session, kc_err started, kc_admin_waiter *waiter,
                           const char *doing, kc_error *err);
+
+/** What is being waited for, with the last reason why it takes so long. */
+void cli_progress_waiting(cli_session *session, const char *doing);
 
 /** From now on SIGINT and SIGTERM wake the client and are told by cli_is_interrupted(); the second one kills. */
 void cli_catch_signals(cli_session *session);

@@ -118,8 +118,7 @@ static bool set_up_groups(cli_session *session)
 
 static int dry_run(const of_plan *plan)
 {
-    size_t changes =
-        of_plan_count(plan, OF_CHANGE_CREATE) + of_plan_count(plan, OF_CHANGE_ALTER);
+    size_t changes = of_plan_count(plan, OF_CHANGE_CREATE) + of_plan_count(plan, OF_CHANGE_ALTER);
     size_t refused = of_plan_count(plan, OF_CHANGE_REFUSE);
     cli_printf("dry run: %zu to create, %zu to alter, %zu refused\n",
                of_plan_count(plan, OF_CHANGE_CREATE), of_plan_count(plan, OF_CHANGE_ALTER),
@@ -148,7 +147,7 @@ static int run_setup(cli_session *session, cli_words words, cli_words command)
     (void)command;
     kc_error err;
     int64_t begun_us = kc_clock_monotonic_us();
-    if (!cli_session_open(session))
+    if (!cli_connect(session))
         return CLI_ERROR;
     const char *org = session->config.demo_org_id;
     if (org && of_org_id_check(kc_str(org), &err) != KC_OK)
@@ -159,7 +158,6 @@ static int run_setup(cli_session *session, cli_words words, cli_words command)
         options.orgs = &org;
         options.org_count = 1;
     }
-    cli_progress("connecting");
     if (of_topics_plan(session->platform, &options, CLI_TIMEOUT_MS, &plan, &err) != KC_OK)
         return cli_fail("", &err);
     int code = CLI_ERROR;
@@ -173,7 +171,8 @@ static int run_setup(cli_session *session, cli_words words, cli_words command)
 }
 
 static const cli_option options[] = {
-    {'n', "dry-run", CLI_FLAG, &opt.dry_run, NULL, "only print what would be done; exit code 2 if anything", 0, 0},
+    {'n', "dry-run", CLI_FLAG, &opt.dry_run, NULL,
+     "only print what would be done; exit code 2 if anything", 0, 0},
     {0, "allow-shrink", CLI_FLAG, &opt.allow_shrink, NULL,
      "shorten retention where the catalogue's is shorter", 0, 0},
     {0, NULL, CLI_FLAG, NULL, NULL, NULL, 0, 0},
@@ -184,10 +183,11 @@ const cli_verb cli_setup_verbs[] = {
         .name = "setup-topics",
         .arguments = "",
         .summary = "Create all topics of the platform, set up its consumer groups",
-        .help = "Compares the catalogue with the cluster, creates and alters what is needed, creates "
-                "the topics of\nthe organisation in $DEMO_ORG_ID, and gives each group without members "
-                "a committed offset at the\nbeginning of the log where it has none. Running it again "
-                "changes nothing. What would lose data\nor move keys is refused: exit code 1.",
+        .help =
+            "Compares the catalogue with the cluster, creates and alters what is needed, creates "
+            "the topics of\nthe organisation in $DEMO_ORG_ID, and gives each group without members "
+            "a committed offset at the\nbeginning of the log where it has none. Running it again "
+            "changes nothing. What would lose data\nor move keys is refused: exit code 1.",
         .options = options,
         .words_max = 0,
         .run = run_setup,

@@ -201,13 +201,12 @@ static bool assign(tailing *t)
     for (size_t i = 0; i < count; i++) {
         const cli_partition *p = &t->partitions.items[i];
         int64_t position = -1;
-        if (i >= t->assigned || kc_consumer_position(t->consumer, p->topic, p->partition,
-                                                     &position) != KC_OK || position < 0)
+        if (i >= t->assigned ||
+            kc_consumer_position(t->consumer, p->topic, p->partition, &position) != KC_OK ||
+            position < 0)
             position = p->begin >= 0 ? p->begin : KC_OFFSET_BEGINNING;
-        offsets[i] = (kc_topic_offset){.topic = p->topic,
-                                       .partition = p->partition,
-                                       .offset = position,
-                                       .leader_epoch = -1};
+        offsets[i] = (kc_topic_offset){
+            .topic = p->topic, .partition = p->partition, .offset = position, .leader_epoch = -1};
     }
     t->assigned = count;
     bool is_ok = kc_consumer_assign(t->consumer, offsets, count, &err) == KC_OK;
@@ -219,7 +218,8 @@ static void on_topics(kc_admin_result *result, void *user)
 {
     tailing *t = user;
     t->is_looking = false;
-    if (result && kc_admin_error(result)->code == KC_OK && add_matching(t, kc_admin_cluster(result)))
+    if (result && kc_admin_error(result)->code == KC_OK &&
+        add_matching(t, kc_admin_cluster(result)))
         (void)assign(t);
     kc_admin_free(result);
 }
@@ -349,9 +349,10 @@ const cli_verb cli_tail_verbs[] = {
         .name = "tail",
         .arguments = "PATTERN...",
         .summary = "Follow the events of topics, decoded",
-        .help = "Patterns go by segments: * is exactly one, ** at the end one or more: "
-                "'employee.onboard.*',\n'employee.**'. Topics of dead letters and retries need their "
-                "first segment: 'dlq.**'. Joins no group.",
+        .help =
+            "Patterns go by segments: * is exactly one, ** at the end one or more: "
+            "'employee.onboard.*',\n'employee.**'. Topics of dead letters and retries need their "
+            "first segment: 'dlq.**'. Joins no group.",
         .options = options,
         .words_min = 1,
         .words_max = 64,

@@ -20,8 +20,7 @@ static of_plan *make_plan(cli_session *session)
     const char *const *known = cli_find_orgs(session, &found);
     if (!known)
         return NULL;
-    const char **orgs =
-        kb_arena_array(&session->arena, found + opt.orgs.count + 1, sizeof *orgs);
+    const char **orgs = kb_arena_array(&session->arena, found + opt.orgs.count + 1, sizeof *orgs);
     for (size_t i = 0; orgs && i < found; i++)
         orgs[count++] = known[i];
     for (size_t i = 0; orgs && i < opt.orgs.count; i++) {
@@ -32,8 +31,7 @@ static of_plan *make_plan(cli_session *session)
             orgs[count++] = opt.orgs.items[i];
     }
     of_plan *plan;
-    of_plan_options options = {
-        .orgs = orgs, .org_count = count, .allow_shrink = opt.allow_shrink};
+    of_plan_options options = {.orgs = orgs, .org_count = count, .allow_shrink = opt.allow_shrink};
     if (of_topics_plan(session->platform, &options, CLI_TIMEOUT_MS, &plan, &err) == KC_OK)
         return plan;
     cli_fail("topics", &err);
@@ -264,9 +262,10 @@ static bool describe_configs(cli_session *session, kc_bytes name, kb_json_writer
         if (entries[i].is_default && !opt.all)
             continue;
         if (json)
-            kb_json_member_string(json, (const char *)kb_arena_printf(&session->arena, KC_FMT,
-                                                                      KC_ARG(entries[i].name)),
-                                  entries[i].value);
+            kb_json_member_string(
+                json,
+                (const char *)kb_arena_printf(&session->arena, KC_FMT, KC_ARG(entries[i].name)),
+                entries[i].value);
         else
             cli_printf("  " KC_FMT " = " KC_FMT "%s\n", KC_ARG(entries[i].name),
                        KC_ARG(entries[i].value), entries[i].is_default ? "  (default)" : "");
@@ -350,14 +349,23 @@ static int run_describe(cli_session *session, cli_words words, cli_words command
 }
 
 #define JSON_OPTION                                                                                \
-    {0, "json", CLI_FLAG, &opt.as_json, NULL, "JSON lines instead of a table", 0, 0}
+    {                                                                                              \
+        0, "json", CLI_FLAG, &opt.as_json, NULL, "JSON lines instead of a table", 0, 0             \
+    }
 #define ORG_OPTION                                                                                 \
-    {0, "org", CLI_LIST, &opt.orgs, "ORG",                                                         \
-     "also the topics of this organisation, which has none yet (several)", 0, 0}
+    {                                                                                              \
+        0, "org", CLI_LIST, &opt.orgs, "ORG",                                                      \
+            "also the topics of this organisation, which has none yet (several)", 0, 0             \
+    }
 #define SHRINK_OPTION                                                                              \
-    {0, "allow-shrink", CLI_FLAG, &opt.allow_shrink, NULL,                                         \
-     "shorten retention where the catalogue's is shorter", 0, 0}
-#define NO_OPTION {0, NULL, CLI_FLAG, NULL, NULL, NULL, 0, 0}
+    {                                                                                              \
+        0, "allow-shrink", CLI_FLAG, &opt.allow_shrink, NULL,                                      \
+            "shorten retention where the catalogue's is shorter", 0, 0                             \
+    }
+#define NO_OPTION                                                                                  \
+    {                                                                                              \
+        0, NULL, CLI_FLAG, NULL, NULL, NULL, 0, 0                                                  \
+    }
 
 static const cli_option list_options[] = {JSON_OPTION, ORG_OPTION, NO_OPTION};
 static const cli_option plan_options[] = {
@@ -368,9 +376,7 @@ static const cli_option plan_options[] = {
     NO_OPTION};
 static const cli_option apply_options[] = {JSON_OPTION, ORG_OPTION, SHRINK_OPTION, NO_OPTION};
 static const cli_option describe_options[] = {
-    JSON_OPTION,
-    {0, "all", CLI_FLAG, &opt.all, NULL, "also defaults", 0, 0},
-    NO_OPTION};
+    JSON_OPTION, {0, "all", CLI_FLAG, &opt.all, NULL, "also defaults", 0, 0}, NO_OPTION};
 
 const cli_verb cli_topics_verbs[] = {
     {.name = "topics",

@@ -44,13 +44,13 @@ static int run_trace(cli_session *session, cli_words words, cli_words command)
                      opt.since);
         return CLI_ERROR;
     }
-    if (!cli_session_open(session))
+    if (!cli_connect(session))
         return CLI_ERROR;
     cli_timeline timeline;
     cli_timeline_init(&timeline, &session->arena);
     cli_progress("reading the platform's topics");
-    if (of_trace_scan(session->platform, words.items[0], since_ms, CLI_TIMEOUT_MS, on_hop, &timeline,
-                      &err) != KC_OK)
+    if (of_trace_scan(session->platform, words.items[0], since_ms, CLI_TIMEOUT_MS, on_hop,
+                      &timeline, &err) != KC_OK)
         return cli_fail("trace", &err);
     if (timeline.is_failed) {
         cli_complain("trace: %s", kc_err_text(KC_ERR_NOMEM));

@@ -6,10 +6,10 @@
 #include "officeflow/cli/session.h"
 
 typedef struct cli_verb {
-    const char *name;      /**< "kafka produce"                                  */
-    const char *arguments; /**< of the usage line: "TOPIC..."                    */
-    const char *summary;   /**< one line                                         */
-    const char *help;      /**< what else there is to know; NULL: nothing        */
+    const char *name;          /**< "kafka produce"                                  */
+    const char *arguments;     /**< of the usage line: "TOPIC..."                    */
+    const char *summary;       /**< one line                                         */
+    const char *help;          /**< what else there is to know; NULL: nothing        */
     const cli_option *options; /**< NULL: none of its own                        */
     size_t words_min, words_max;
     bool takes_command; /**< what follows `--` is a command line                 */
@@ -20,7 +20,8 @@ typedef struct cli_verb {
 
 /* Tables of the families; each ends with a row without name. */
 extern const cli_verb cli_produce_verbs[], cli_consume_verbs[], cli_call_verbs[];
-extern const cli_verb cli_setup_verbs[], cli_topics_verbs[], cli_org_verbs[], cli_send_verbs[], cli_tail_verbs[];
+extern const cli_verb cli_setup_verbs[], cli_topics_verbs[], cli_org_verbs[], cli_send_verbs[],
+    cli_tail_verbs[];
 extern const cli_verb cli_run_verbs[], cli_dlq_verbs[], cli_trace_verbs[], cli_groups_verbs[];
 extern const cli_verb cli_policy_verbs[], cli_demo_verbs[];
 

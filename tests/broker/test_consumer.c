@@ -55,7 +55,7 @@ static void only_on(const char *majors, const char *why)
 {
     const char *version = getenv("KAFKA_VERSION");
     (void)broker_list();
-    if (!version || strchr(majors, version[0]))
+    if (strchr(majors, version ? version[0] : '4'))
         return;
     puts(why);
     exit(77);

@@ -62,7 +62,8 @@ public class Dump {
     public static void main(String[] words) {
         Properties properties = new Properties();
         properties.put("bootstrap.servers", words[0]);
-        PrintStream out = new PrintStream(new BufferedOutputStream(System.out, 1 << 16), false, StandardCharsets.US_ASCII);
+        PrintStream out = new PrintStream(
+            new BufferedOutputStream(System.out, 1 << 16), false, StandardCharsets.US_ASCII);
         try (var consumer = new KafkaConsumer<>(properties, new ByteArrayDeserializer(), new ByteArrayDeserializer())) {
             for (String topic : List.of(words).subList(1, words.length)) {
                 List<TopicPartition> all = consumer.partitionsFor(topic).stream()

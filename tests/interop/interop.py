@@ -35,6 +35,10 @@ def skip(why):
     sys.exit(SKIP)
 
 
+def is_sanitizer_report(errors):
+    return re.search(r"Sanitizer|runtime error:", errors) is not None
+
+
 class World:
     """The programs under test, Kafka's own, and a folder that goes away."""
 
@@ -60,7 +64,7 @@ class World:
         except subprocess.TimeoutExpired:
             raise Failure(f"{' '.join(words[:8])} ... did not end within {seconds} s") from None
         errors = (result.stderr or b"").decode(errors="replace")
-        if result.returncode < 0 or re.search(r"Sanitizer|runtime error:", errors):
+        if result.returncode < 0 or is_sanitizer_report(errors):
             raise Failure(f"{' '.join(words[:8])} ... crashed ({result.returncode}):\n{errors[-4000:]}")
         return result
 
@@ -155,9 +159,9 @@ class Record:
         self.headers = headers
 
 
-TEXTS = ["", "plain", "Grüße aus Köln", "日本語のテキスト", "\U0001f600 emoji \U0001f469\u200d\U0001f4bb", "\0nul\0", "\u2028\u2029",
-         "tab\tand\nnew\r\nline", "\"quoted\" \\back\\slash/", "\x01\x1f\x7f\x80", "\uffff\U0010ffff", "{\"json\":[1,null]}",
-         "e\u0301", "-", "null", "NULL", "שלום", "a" * 200, "\ud7ff\ue000", "\ufeffbom"]
+TEXTS = ["", "plain", "Grüße aus Köln", "日本語のテキスト", "\U0001f600 emoji \U0001f469\u200d\U0001f4bb", "\0nul\0",
+         "\u2028\u2029", "tab\tand\nnew\r\nline", "\"quoted\" \\back\\slash/", "\x01\x1f\x7f\x80", "\uffff\U0010ffff",
+         "{\"json\":[1,null]}", "e\u0301", "-", "null", "NULL", "שלום", "a" * 200, "\ud7ff\ue000", "\ufeffbom"]
 NAMES = ["trace", "trace", "x", "", "content-type", "Schlüssel", "ключ", "a:b,c", "\U0001f511", "n" * 100]
 
 
@@ -295,7 +299,7 @@ class Comparison:
 
 
 def check_compression(world, topic, codec):
-    """The batches in the log have the compression that was asked for. (A client may leave it out where it gains nothing.)"""
+    """The batches in the log have the compression asked for; a client may leave it out where it gains nothing."""
     answer = world.call("Fetch", {
         "replicaId": -1, "maxWaitMs": 100, "minBytes": 1, "maxBytes": 1 << 20, "isolationLevel": 0, "sessionId": 0,
         "sessionEpoch": -1, "forgottenTopicsData": [], "rackId": "", "topics": [{

@@ -202,7 +202,7 @@ KC_API KC_NODISCARD kc_err kc_consumer_committed(kc_consumer *consumer,
 typedef struct kc_group_info {
     const char *state;
     int32_t generation;
-    kc_bytes member_id;   /**< valid until the next dispatch */
+    kc_bytes member_id; /**< valid until the next dispatch */
     int32_t coordinator;
 } kc_group_info;
 KC_API void kc_consumer_group_info(const kc_consumer *consumer, kc_group_info *info_out);
@@ -210,7 +210,7 @@ KC_API void kc_consumer_group_info(const kc_consumer *consumer, kc_group_info *i
 typedef struct kc_consumer_stats {
     uint64_t records, batches, bytes; /**< handed out since open; bytes as fetched */
     uint64_t fetches, rebalances, commits;
-    size_t buffered_bytes;            /**< fetched, not yet handed out or still held */
+    size_t buffered_bytes; /**< fetched, not yet handed out or still held */
 } kc_consumer_stats;
 KC_API void kc_consumer_stats_get(const kc_consumer *consumer, kc_consumer_stats *stats_out);
 

@@ -137,7 +137,8 @@ KC_API KC_NODISCARD kc_err of_consumer_run(of_consumer *consumer, kc_error *err)
 KC_API void of_consumer_stop(of_consumer *consumer, int32_t drain_ms);
 /** True once stopped, drained and left. */
 KC_API bool of_consumer_is_stopped(const of_consumer *consumer);
-/** Stop (drain_ms as above, dispatching) if needed, and free. */
+/** Stop (drain_ms as above, dispatching) if needed, and free. In a callback it stops only: close it
+ * again outside, or the platform. */
 KC_API void of_consumer_close(of_consumer *consumer, int32_t drain_ms);
 
 typedef struct of_consumer_stats {

@@ -113,6 +113,8 @@ KC_API KC_NODISCARD kc_err of_dlq_open(of_platform *platform, const of_dlq_optio
 KC_API KC_NODISCARD kc_err of_dlq_start(of_dlq_handler *handler, kc_error *err);
 KC_API void of_dlq_stop(of_dlq_handler *handler, int32_t drain_ms);
 KC_API bool of_dlq_is_stopped(const of_dlq_handler *handler);
+/** Stop (dispatching up to drain_ms) and free. In a callback it stops only: close it again outside, or
+ * the platform. */
 KC_API void of_dlq_close(of_dlq_handler *handler, int32_t drain_ms);
 
 typedef struct of_dlq_stats {

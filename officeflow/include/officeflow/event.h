@@ -70,8 +70,7 @@ KC_API void of_decoder_free(of_decoder *decoder);
  * @retval KC_ERR_NOMEM
  */
 KC_API KC_NODISCARD kc_err of_event_decode(of_decoder *decoder, kc_bytes topic, int32_t partition,
-                                           const kc_view *view, of_event *event_out,
-                                           kc_error *err);
+                                           const kc_view *view, of_event *event_out, kc_error *err);
 
 #ifdef __cplusplus
 }

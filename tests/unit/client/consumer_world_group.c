@@ -140,6 +140,8 @@ static fake_action on_commit(fake_request *request, void *response, void *user)
     const kp_offset_commit_req *asked = request->message;
     kp_offset_commit_resp *answer = response;
     int16_t error = take_error(&w->commit_error, &w->commit_errors);
+    if (request->broker != w->cluster->coordinator)
+        error = KC_E_NOT_COORDINATOR;
     w->commit_generation = asked->generation_id_or_member_epoch;
     if (w->holds_commit) {
         w->holds_commit = false;

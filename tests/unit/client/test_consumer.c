@@ -170,6 +170,38 @@ START_TEST(what_blocks_is_refused_in_callbacks)
 }
 END_TEST
 
+static kc_err closed_again;
+static int closed_commits;
+
+static void close_again(kc_err err, const kc_error *error, const kc_topic_offset *offsets,
+                        size_t count, void *user)
+{
+    (void)error;
+    (void)offsets;
+    (void)count;
+    ck_assert_int_eq(err, KC_ERR_CLOSED);
+    closed_commits++;
+    closed_again = kc_consumer_close(user, 0);
+}
+
+START_TEST(a_callback_of_closing_cannot_close_again)
+{
+    world w;
+    world_start(&w, 1, 1, with_group);
+    world_subscribe(&w, "t");
+    world_stable(&w);
+    kc_topic_offset offset = {.topic = KC_STR("t"), .offset = 0, .leader_epoch = -1};
+    closed_commits = 0;
+    ck_assert_int_eq(kc_consumer_commit(w.consumer, &offset, 1, close_again, w.consumer, NULL),
+                     KC_OK);
+    ck_assert_int_eq(kc_consumer_close(w.consumer, 0), KC_OK);
+    w.consumer = NULL;
+    ck_assert_int_eq(closed_again, KC_ERR_STATE);
+    ck_assert_int_eq(closed_commits, 1);
+    world_stop(&w);
+}
+END_TEST
+
 START_TEST(closing_ends_at_its_deadline_when_nobody_answers)
 {
     world w;
@@ -283,6 +315,15 @@ static bool run_failing(long n, long more, bool with_subscription)
     else
         w.consumer = NULL;
     ck_assert_msg(total == -1 || total == 200, "%d records with failures from %ld", total, n);
+    if (with_subscription && total == 200) {
+        w.heartbeat_error = KC_E_REBALANCE_IN_PROGRESS;
+        w.heartbeat_errors = 1;
+        world_run(&w, 5000);
+        world_stable(&w);
+        kc_err closed = kc_consumer_close(w.consumer, 5000);
+        ck_assert(closed == KC_OK || closed == KC_ERR_TIMEOUT);
+        w.consumer = NULL;
+    }
     world_stop(&w);
     return f.count > n;
 }

@@ -96,8 +96,6 @@ START_TEST(records_in_front_of_the_fetch_offset_are_dropped)
     world_append(world_log_of(&w, "t", 0), 10, KP_CODEC_GZIP);
     world_assign(&w, 1, 7);
     ck_assert_int_eq(world_read_until(&w, 13, 500), 13);
-    kc_error error;
-    (void)error;
     ck_assert_int_eq(kc_consumer_seek(w.consumer, KC_STR("t"), 0, 15), KC_OK);
     ck_assert_int_eq(world_read_until(&w, 5, 2000), 5);
     world_stop(&w);
@@ -213,7 +211,8 @@ END_TEST
 START_TEST(a_wrong_checksum_is_told_once_and_fetched_again_with_backoff)
 {
     world w;
-    const char *settings[] = {"max.partition.fetch.bytes", "100", NULL}; /* so that no Fetch waits */
+    const char *settings[] = {"max.partition.fetch.bytes", "100",
+                              NULL}; /* so that no Fetch waits */
     world_start(&w, 1, 1, settings);
     world_log *log = world_log_of(&w, "t", 0);
     world_append(log, 3, KP_CODEC_NONE);

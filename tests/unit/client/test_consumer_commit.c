@@ -150,6 +150,22 @@ START_TEST(retriable_errors_are_retried_until_it_works)
 }
 END_TEST
 
+START_TEST(a_commit_follows_a_moved_coordinator)
+{
+    world w;
+    start(&w, 1, with_group);
+    world_assign(&w, 1, 0);
+    kc_topic_offset offset = offset_of(0, 3);
+    ck_assert_int_eq(kc_consumer_commit_sync(w.consumer, &offset, 1, 1000, NULL), KC_OK);
+    w.cluster->coordinator = 2;
+    offset.offset = 4;
+    ck_assert_int_eq(kc_consumer_commit_sync(w.consumer, &offset, 1, 5000, NULL), KC_OK);
+    ck_assert_int_eq(world_committed(&w, "t", 0), 4);
+    ck_assert_uint_eq(fake_count(w.cluster, 2, KP_API_OFFSET_COMMIT), 1);
+    world_stop(&w);
+}
+END_TEST
+
 START_TEST(final_errors_are_told_and_not_retried)
 {
     static const int16_t errors[] = {

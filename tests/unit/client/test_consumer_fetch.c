@@ -2,7 +2,6 @@
  * The consumer's fetch path: what is asked, what an answer may do, what is handed out. */
 #include "client/consumer_fetch.h"
 #include "client/consumer_part.h"
-#include "protocol/wire.h"
 #include "tests/unit/client/consumer_world.h"
 
 static kc_part *part_of(world *w, int32_t partition)
@@ -43,8 +42,6 @@ START_TEST(a_batch_cut_off_at_the_end_is_fetched_again_without_backoff)
     log->cut_bytes = 10;
     world_assign(&w, 1, 0);
     int64_t before = fake_now_ms(w.cluster);
-    bool is_there = false;
-    (void)is_there;
     ck_assert_int_eq(world_read_until(&w, 6, 1000), 6);
     ck_assert_int_lt(fake_now_ms(w.cluster) - before, 60);
     ck_assert_int_eq(world_events(&w, 'E'), 0);
@@ -185,6 +182,25 @@ START_TEST(a_partition_at_rest_makes_others_wait_only_shortly)
 END_TEST
 
 /* Byte credit, complaint 4. */
+START_TEST(a_fetch_is_small_for_a_near_broker_and_large_for_a_far_one)
+{
+    world w;
+    const char *settings[] = {"max.partition.fetch.bytes", "30000000", NULL};
+    world_start(&w, 1, 1, settings);
+    for (int i = 0; i < 60; i++)
+        world_append(world_log_of(&w, "t", 0), 40000, KP_CODEC_NONE);
+    world_assign(&w, 1, 0);
+    ck_assert_int_ge(world_read_until(&w, 1000000, 60000), 1000000);
+    ck_assert_int_eq(w.last_max_bytes, 2 << 20);
+    kn_mem_network_shape(w.cluster->network)->latency_us = 20000;
+    ck_assert_int_eq(kc_consumer_seek(w.consumer, KC_STR("t"), 0, 0), KC_OK);
+    ck_assert_int_eq(world_read_until(&w, 2400000, 60000), 2400000);
+    ck_assert_int_ge(w.last_max_bytes, 8 << 20);
+    ck_assert_int_le(w.last_max_bytes, 52428800);
+    world_stop(&w);
+}
+END_TEST
+
 START_TEST(no_more_is_fetched_than_credit_allows)
 {
     world w;

@@ -194,6 +194,24 @@ START_TEST(flush_from_a_callback_is_refused)
 }
 END_TEST
 
+static void turn_here(producer_fixture *fixture)
+{
+    ck_assert_int_eq(kc_client_dispatch(fixture->client, 0), KC_ERR_STATE);
+    kc_client_free(fixture->client); // ignored
+}
+
+START_TEST(a_callback_of_closing_cannot_turn_or_free_the_client)
+{
+    producer_fixture *fixture = fixture_new(1, 1, PROPERTIES("linger.ms=500"));
+    fixture_send(fixture, 0, "a");
+    fixture->on_told = turn_here;
+    kc_producer_close(fixture->producer);
+    fixture->producer = NULL;
+    ck_assert_uint_eq(fixture->failed_count, 1);
+    fixture_free(fixture);
+}
+END_TEST
+
 static void send_two(producer_fixture *fixture)
 {
     if (fixture->told_count > 500)
@@ -392,6 +410,25 @@ START_TEST(each_allocation_that_fails_is_survived_with_compression)
     while (run_out_of_memory(n, "compression.type=lz4"))
         n++;
     ck_assert_uint_gt(n, 50);
+}
+END_TEST
+
+START_TEST(a_record_refused_for_lack_of_memory_leaves_nothing_behind)
+{
+    producer_fixture *fixture = fixture_new(1, 1, PROPERTIES("linger.ms=1000"));
+    fixture_send(fixture, 0, "w");
+    ck_assert_int_eq(kc_producer_flush(fixture->producer, 1000), KC_OK);
+    fixture_send(fixture, 0, "a");
+    kc_producer_memory_trim(&fixture->producer->memory);
+    fixture->client->mem.limit = fixture->client->mem.used;
+    // the batch has room, but not the list of whom to tell
+    ck_assert_int_eq(fixture_try(fixture, 0, NULL, "b", 1), KC_ERR_NOMEM);
+    fixture->client->mem.limit = SIZE_MAX;
+    fixture_send(fixture, 0, "c");
+    fixture_run(fixture, 2000);
+    ck_assert_str_eq(fake_log_text(fixture->log, "t", 0), "w a c");
+    ck_assert_str_eq(fixture->told, "w@0:0 a@0:1 c@0:2 ");
+    fixture_free(fixture);
 }
 END_TEST
 

@@ -8,6 +8,10 @@
 #include <check.h>
 #include <stdio.h>
 
+/* a Fetch without records is answered within this; by its client's measure it is late, and no harm is
+ * done: hours of virtual time should not be full of empty Fetches */
+#define FETCH_WAIT_MS 10000
+
 /* ---- logs ---- */
 
 static fake_kafka_log *log_of(fake_kafka *k, const char *topic, int32_t partition)
@@ -24,7 +28,9 @@ static fake_kafka_log *log_of(fake_kafka *k, const char *topic, int32_t partitio
     return log;
 }
 
-static int64_t append(fake_kafka_log *log, kc_bytes bytes)
+static void serve_waiting(fake_kafka *k, bool is_over);
+
+static int64_t append(fake_kafka *k, fake_kafka_log *log, kc_bytes bytes)
 {
     kp_batch batch;
     kc_bytes rest = bytes;
@@ -36,6 +42,7 @@ static int64_t append(fake_kafka_log *log, kc_bytes bytes)
     kp_store64(log->bytes.data + at + KP_BATCH_AT_BASE_OFFSET, (uint64_t)base);
     kp_store32(log->bytes.data + at + KP_BATCH_AT_LEADER_EPOCH, 0);
     log->end = base + batch.record_count;
+    serve_waiting(k, false);
     return base;
 }
 
@@ -48,7 +55,7 @@ void fake_kafka_put(fake_kafka *k, const char *topic, int32_t partition, const o
                               message->value, message->headers, message->header_count));
     size_t len = kp_batch_finish(&writer);
     kp_batch_seal(data, len, NULL);
-    append(log_of(k, topic, partition), kc_span(data, len));
+    append(k, log_of(k, topic, partition), kc_span(data, len));
 }
 
 size_t fake_kafka_count(fake_kafka *k, const char *topic)
@@ -129,7 +136,7 @@ static void produce_one(fake_kafka *k, fake_topic *topic, const kp_produce_req_p
                              : KC_E_UNKNOWN_TOPIC_OR_PARTITION;
     if (answer->error_code)
         return;
-    answer->base_offset = append(log_of(k, topic->name, data->index), data->records);
+    answer->base_offset = append(k, log_of(k, topic->name, data->index), data->records);
     k->produced++;
 }
 
@@ -203,20 +210,57 @@ static bool fetch_topic(fake_kafka *k, fake_request *request, const kp_fetch_req
     return has_data;
 }
 
-static fake_action on_fetch(fake_request *request, void *response, void *user)
+/** False: no record for it. */
+static bool fill_fetch(fake_kafka *k, fake_request *request, kp_fetch_resp *answer)
 {
     const kp_fetch_req *asked = request->message;
-    kp_fetch_resp *answer = response;
     bool has_data = false;
     answer->responses.count = asked->topics.count;
     answer->responses.items =
         fake_alloc(request, (size_t)asked->topics.count, sizeof answer->responses.items[0]);
     for (int32_t t = 0; t < asked->topics.count; t++)
-        has_data |=
-            fetch_topic(user, request, &asked->topics.items[t], &answer->responses.items[t]);
-    if (!has_data)
-        request->delay_us = 20000; // a real broker waits longer, but answers when something comes
-    return FAKE_ANSWER;
+        has_data |= fetch_topic(k, request, &asked->topics.items[t], &answer->responses.items[t]);
+    return has_data;
+}
+
+/** Answer the Fetches that wait; where there is still nothing for them, only at the end of their
+ * time. */
+static void serve_waiting(fake_kafka *k, bool is_over)
+{
+    size_t kept = 0;
+    for (size_t i = 0; i < k->waiting_count; i++) {
+        kp_fetch_resp answer;
+        fake_request *request = k->waiting[i];
+        kp_struct_defaults(&kp_fetch_resp_desc, &answer);
+        if (fill_fetch(k, request, &answer) || is_over)
+            fake_answer(request, &answer);
+        else
+            k->waiting[kept++] = request;
+    }
+    k->waiting_count = kept;
+}
+
+static void set_fetch_timer(fake_kafka *k)
+{
+    ck_assert_int_eq(kn_timer_set(k->cluster->loop, &k->fetch_timer,
+                                  kn_loop_now_us(k->cluster->loop) + FETCH_WAIT_MS * 1000),
+                     KC_OK);
+}
+
+static void on_fetch_timer(kn_timer *timer)
+{
+    serve_waiting(timer->user, true);
+    set_fetch_timer(timer->user);
+}
+
+static fake_action on_fetch(fake_request *request, void *response, void *user)
+{
+    fake_kafka *k = user;
+    if (fill_fetch(k, request, response))
+        return FAKE_ANSWER;
+    ck_assert_uint_lt(k->waiting_count, FAKE_WAITING_MAX);
+    k->waiting[k->waiting_count++] = request;
+    return FAKE_HOLD;
 }
 
 static int64_t offset_at(const fake_kafka_log *log, int64_t timestamp)
@@ -474,6 +518,9 @@ void fake_kafka_start(fake_kafka *k, const char *policy_json)
     *k = (fake_kafka){.cluster = fake_new(1)};
     for (size_t i = 0; i < sizeof handlers / sizeof handlers[0]; i++)
         fake_on(k->cluster, handlers[i].key, handlers[i].fn, k);
+    k->fetch_timer.fn = on_fetch_timer;
+    k->fetch_timer.user = k;
+    set_fetch_timer(k);
     open_platform(k, policy_json);
 }
 
@@ -488,6 +535,8 @@ void fake_kafka_stop(fake_kafka *k)
 {
     of_platform_close(k->platform);
     kc_client_free(k->client);
+    fake_run(k->cluster, 1000); // what is on its way still arrives
+    kn_timer_stop(k->cluster->loop, &k->fetch_timer);
     for (size_t i = 0; i < k->log_count; i++)
         kb_buf_cleanup(&k->logs[i].bytes);
     fake_free(k->cluster);

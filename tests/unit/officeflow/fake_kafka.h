@@ -13,6 +13,7 @@
 #define FAKE_LOGS_MAX    96
 #define FAKE_GROUPS_MAX  4
 #define FAKE_COMMITS_MAX 64
+#define FAKE_WAITING_MAX 256
 
 typedef struct fake_kafka_log {
     char topic[64];
@@ -43,6 +44,9 @@ typedef struct fake_kafka {
         int64_t offset;
     } commits[FAKE_COMMITS_MAX];
     size_t commit_count;
+    fake_request *waiting[FAKE_WAITING_MAX]; /* Fetches that wait for records */
+    size_t waiting_count;
+    kn_timer fetch_timer;
     /* faults */
     const char *refused_prefix; /**< Produce to topics that begin so is refused; NULL: none */
     int16_t refused_code;

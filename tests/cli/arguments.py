@@ -1,0 +1,179 @@
+# SPDX-License-Identifier: LicenseRef-OfficeFlow
+"""The command line itself: help, options, mistakes. Needs no Kafka."""
+import json
+import os
+import re
+import tempfile
+
+from program import ERROR, OK, Case, main
+
+# Nobody listens there.
+NOBODY = "127.0.0.1:1"
+NOBODY_ELSE = "127.0.0.1:2"
+QUICK = ("-X", "default.api.timeout.ms=700", "-X", "request.timeout.ms=300")
+
+
+class Tests(Case):
+    def verbs(self):
+        out, _ = self.run_program("--help")
+        return [m[1].split() for m in re.finditer(r"^  ([a-z-]+(?: [a-z-]+)?)  +[A-Z]", out, re.M)]
+
+    def complaint(self, *words, **settings):
+        """A mistake: exit code 1, one line on standard error, nothing else."""
+        out, err = self.run_program(*words, code=ERROR, **settings)
+        self.assertEqual(out, "")
+        self.assertRegex(err, r"\Aofficeflow: .*\n\Z")
+        return err
+
+    def test_version_is_printed(self):
+        out, err = self.run_program("--version")
+        self.assertRegex(out, r"\Aofficeflow \d+\.\d+\.\d+\n\Z")
+        self.assertEqual(err, "")
+
+    def test_overview_names_the_verbs(self):
+        names = {" ".join(verb) for verb in self.verbs()}
+        self.assertLessEqual({"setup-topics", "topics", "topics plan", "org create", "send", "tail", "run", "dlq list",
+                              "dlq replay", "trace", "groups", "policy show", "kafka produce", "kafka consume",
+                              "kafka call", "demo"}, names)
+
+    def test_every_verb_has_help(self):
+        for verb in self.verbs():
+            out, err = self.run_program(*verb, "--help")
+            self.assertTrue(out.startswith(f"usage: officeflow {' '.join(verb)} "), out)
+            self.assertIn("-h, --help", out)
+            self.assertEqual(err, "")
+
+    def test_the_reference_names_every_verb_and_option(self):
+        path = os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "..", "docs", "cli.md")
+        with open(path, encoding="utf-8") as file:
+            reference = file.read()
+        for verb in self.verbs():
+            self.assertIn(verb[-1], reference)
+            out, _ = self.run_program(*verb, "--help")
+            for option in re.findall(r"^ +(?:-\w, )?(--[a-z-]+)", out, re.M):
+                self.assertIn(option, reference, f"{verb} {option}")
+
+    def test_a_group_of_verbs_has_help(self):
+        for group in {verb[0] for verb in self.verbs() if len(verb) > 1} - {"topics"}:
+            out, _ = self.run_program(group, "--help")
+            self.assertIn(f"  {group} ", out)
+            self.assertIn("which verb?", self.complaint(group))
+
+    def test_help_is_for_us_and_not_for_the_command(self):
+        err = self.complaint("run", "--", "cat", "--help")
+        self.assertIn("--group is required", err)
+
+    def test_no_verb_and_unknown_verbs_are_mistakes(self):
+        self.assertIn("no verb", self.complaint())
+        self.assertIn('no verb "nope"', self.complaint("nope"))
+        self.assertIn("which verb?", self.complaint("kafka", "nope"))
+
+    def test_unknown_options_are_named(self):
+        self.assertIn("no option --nope", self.complaint("kafka", "consume", "t", "--nope"))
+        self.assertIn("no option -z", self.complaint("kafka", "consume", "t", "-z"))
+
+    def test_missing_and_extra_words_are_told(self):
+        self.assertIn("TOPIC", self.complaint("kafka", "produce"))
+        self.assertIn('"b" is too much', self.complaint("kafka", "produce", "a", "b"))
+        self.assertIn("-- COMMAND", self.complaint("run", "--group", "g"))
+
+    def test_values_out_of_range_say_what_is_allowed(self):
+        self.assertIn("a number from 1 to", self.complaint("kafka", "consume", "t", "--count", "0"))
+        self.assertIn("a number from 0 to", self.complaint("kafka", "consume", "t", "--partition=x"))
+        self.assertIn("envelope|ce-structured|ce-binary", self.complaint("send", "t", "--mode", "xml"))
+        self.assertIn("--count needs a value", self.complaint("kafka", "consume", "t", "--count"))
+        self.assertIn("takes no value", self.complaint("topics", "--json=1"))
+
+    def test_options_of_a_group_and_of_an_assignment_exclude_each_other(self):
+        err = self.complaint("kafka", "consume", "t", "--group", "g", "--offset", "1")
+        self.assertIn("not for a group", err)
+        self.complaint("kafka", "consume", "t", "--from-beginning", "--offset", "1")
+
+    def test_properties_are_checked_by_name_and_value(self):
+        self.assertIn('no property "linger.mss"; the nearest is linger.ms',
+                      self.complaint("kafka", "produce", "t", "-X", "linger.mss=1"))
+        self.assertIn("acks", self.complaint("kafka", "produce", "t", "-X", "acks=7"))
+        self.assertIn("NAME=VALUE", self.complaint("kafka", "produce", "t", "-X", "linger.ms"))
+
+    def test_a_properties_file_is_read_and_its_mistakes_have_a_line(self):
+        with tempfile.TemporaryDirectory() as folder:
+            path = os.path.join(folder, "client.properties")
+            with open(path, "w", encoding="utf-8") as file:
+                file.write("# a comment\nlinger.ms=5\nnope=1\n")
+            err = self.complaint("kafka", "produce", "t", "-F", path)
+            self.assertIn("nope", err)
+            self.assertIn("3", err)
+            self.complaint("kafka", "produce", "t", "-F", os.path.join(folder, "absent"))
+
+    def test_brokers_come_from_the_option_then_the_property_then_the_environment(self):
+        call = ("kafka", "call", "Metadata", *QUICK)
+        with_env = {"KAFKA_BROKERS": NOBODY_ELSE}
+        self.assertIn(NOBODY_ELSE, self.complaint(*call, env=with_env))
+        self.assertIn(NOBODY, self.complaint(*call, "-X", f"bootstrap.servers={NOBODY}", env=with_env))
+        err = self.complaint(*call, "-b", NOBODY, "-X", f"bootstrap.servers={NOBODY_ELSE}", env=with_env)
+        self.assertIn(NOBODY, err)
+        with tempfile.TemporaryDirectory() as folder:
+            path = os.path.join(folder, "officeflow.json")
+            with open(path, "w", encoding="utf-8") as file:
+                json.dump({"clientId": "test", "brokers": [NOBODY]}, file)
+            self.assertIn(NOBODY_ELSE, self.complaint(*call, "--config", path, env=with_env))
+            self.assertIn(NOBODY, self.complaint(*call, "--config", path, env={"KAFKA_BROKERS": None}))
+
+    def test_a_broker_that_is_not_there_is_an_error_that_says_why(self):
+        for words in (("kafka", "call", "Metadata"), ("topics",), ("groups",), ("kafka", "consume", "t"),
+                      ("org", "list"), ("topics", "describe", "t")):
+            err = self.complaint(*words, *QUICK, "-b", NOBODY)
+            self.assertIn(NOBODY, err)
+            self.assertIn("refused", err)
+
+    def test_a_broken_configuration_file_is_told(self):
+        with tempfile.TemporaryDirectory() as folder:
+            path = os.path.join(folder, "officeflow.json")
+            for text in ("{", "[]", '{"nope": 1}', '{"policy": {"default": {"nope": 1}}}'):
+                with open(path, "w", encoding="utf-8") as file:
+                    file.write(text)
+                self.complaint("policy", "show", "g", "email.send.request", "--config", path)
+
+    def test_policy_is_shown_without_a_broker(self):
+        out, _ = self.run_program("policy", "show", "email-service", "email.send.request")
+        self.assertTrue(out.startswith("1 + 2 + 6 parked + 2 tiers = 11 tries over about 17 min\n"), out)
+        strict = self.lines("policy", "show", "workflow-engine", "employee.onboard", "--json")[0]
+        self.assertTrue(strict["strict"])
+        self.assertTrue(strict["redrive_by_operator_only"])
+        self.assertEqual(strict["tiers"], [])
+
+    def test_policy_follows_the_configuration_file(self):
+        with tempfile.TemporaryDirectory() as folder:
+            path = os.path.join(folder, "officeflow.json")
+            with open(path, "w", encoding="utf-8") as file:
+                json.dump({"policy": {"email.send.request": {"immediate_attempts": 1, "parked_attempts": 1,
+                                                             "tiers": ["2s"]}}}, file)
+            shown = self.lines("policy", "show", "g", "email.send.request", "--json", "--config", path)[0]
+            self.assertEqual(shown["tiers"], ["2s"])
+            self.assertEqual(shown["total_tries"], 4)
+
+    def test_patterns_and_times_are_checked_before_anything_else(self):
+        self.complaint("tail", "a..b", "-b", NOBODY)
+        self.complaint("tail", "a.*", "--from", "yesterday", "-b", NOBODY)
+        self.complaint("dlq", "list", "--class", "nope", "-b", NOBODY)
+        self.complaint("dlq", "list", "--since", "yesterday", "-b", NOBODY)
+        self.assertIn("say which", self.complaint("dlq", "replay", "-b", NOBODY))
+        self.complaint("send", "employee.onboard", "--meta", "novalue", "-b", NOBODY)
+        self.complaint("org", "create", "no_underscore", "-b", NOBODY)
+
+    def test_standard_output_that_takes_nothing_is_an_error(self):
+        if os.path.exists("/dev/full"):
+            with open("/dev/full", "wb") as full:
+                child = self.start("--help", stdout=full)
+                child.wait(60)
+                code, _, err = self.end(child)
+            self.assertEqual(code, ERROR)
+            self.assertIn("standard output", err)
+
+    def test_nothing_is_coloured_outside_a_terminal(self):
+        out, _ = self.run_program("policy", "show", "g", "email.send.request", code=OK)
+        self.assertNotIn("\x1b", out)
+
+
+if __name__ == "__main__":
+    main()
