@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: LicenseRef-OfficeFlow
  * The producer's API: opening, sending, flushing, closing. The map of the files is in
  * producer_core.h. */
-#include "client/producer_core.h"
+#include "client/producer_flow.h"
 #include "protocol/base/error.h"
 
 #include <assert.h>

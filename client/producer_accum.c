@@ -7,7 +7,7 @@
  * a partition's throughput follows the load, not batch.size over the round trip. Blocks grow by
  * copying; the next batch of the partition starts with a block as large as the last one came to, so
  * that neither idle partitions hold large blocks nor busy ones copy. */
-#include "client/producer_core.h"
+#include "client/producer_flow.h"
 #include "protocol/base/error.h"
 
 #include <assert.h>

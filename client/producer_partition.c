@@ -6,7 +6,7 @@
  * fuller batches than turn by turn, and each partition gets as many bytes, however slow its broker
  * (KIP-480, KIP-794). The next one is the less busy of two drawn at random, among those that have a
  * leader. */
-#include "client/producer_core.h"
+#include "client/producer_flow.h"
 #include "protocol/base/error.h"
 
 #include <assert.h>

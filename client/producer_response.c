@@ -5,7 +5,7 @@
  * answer that can't be read) is sent again and may be in the log twice; with acks=0, where nobody
  * can tell, it is failed instead. A failure is final where the error is not retriable, after
  * `retries` sends, and after delivery.timeout.ms. */
-#include "client/producer_core.h"
+#include "client/producer_flow.h"
 #include "protocol/base/error.h"
 
 #include <kafkac/unstable/errors.h>

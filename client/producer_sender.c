@@ -9,7 +9,7 @@
  * a timer for linger, back-off, expiry and throttling. Within the pass requests are made last and
  * run no callback. A throttled broker is left alone as long as it says, on its one Produce
  * connection only (KIP-219). */
-#include "client/producer_core.h"
+#include "client/producer_flow.h"
 #include "protocol/api.h"
 #include "protocol/base/error.h"
 

@@ -2,7 +2,7 @@
  * A batch the broker does not take as it is, replaced by batches it may take: smaller ones
  * (MESSAGE_TOO_LARGE), or one without the records it named (INVALID_RECORD, KIP-467). Their records
  * are encoded anew, as new batches. */
-#include "client/producer_core.h"
+#include "client/producer_flow.h"
 #include "protocol/base/error.h"
 
 #include <assert.h>

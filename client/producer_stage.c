@@ -6,7 +6,7 @@
  * so none overtakes another. A record leaves when its topic is known and there is room, when it
  * grew older than delivery.timeout.ms, or when the cluster says that this client may not write to
  * the topic at all. */
-#include "client/producer_core.h"
+#include "client/producer_flow.h"
 #include "protocol/base/error.h"
 
 #include <kafkac/unstable/errors.h>

@@ -309,34 +309,45 @@ static const char *notice_name(enum of_dlq_notice_kind kind)
     return names[kind];
 }
 
+static void notice_json(const of_dlq_notice *notice, const char *reason)
+{
+    static const of_dead_letter none;
+    const of_dead_letter *letter = notice->letter ? notice->letter : &none;
+    kb_json_writer json = cli_json_begin();
+    kb_json_object(&json);
+    kb_json_member_str(&json, "what", notice_name(notice->kind));
+    kb_json_member_str(&json, "id", notice->letter ? letter->id : NULL);
+    kb_json_member_string(&json, "topic", letter->topic);
+    kb_json_member_string(&json, "group", letter->group);
+    kb_json_member_int(&json, "redrives", letter->redrives);
+    kb_json_member_str(&json, "reason", reason);
+    kb_json_object_end(&json);
+    cli_json_end();
+}
+
+static void notice_text(const of_dlq_notice *notice, const char *reason)
+{
+    char now[16], due[16];
+    const of_dead_letter *letter = notice->letter;
+    cli_styled(CLI_DIM, "%s  ", cli_clock(kc_clock_wall_ms(), now));
+    cli_styled(notice->kind == OF_DLQ_ERROR ? CLI_RED : CLI_BOLD, "%-19s",
+               notice_name(notice->kind));
+    if (letter)
+        cli_printf("  %s  " KC_FMT "/%d@%lld  " KC_FMT, letter->id, KC_ARG(letter->topic),
+                   letter->partition, (long long)letter->offset, KC_ARG(letter->group));
+    if (notice->kind == OF_DLQ_SCHEDULED)
+        cli_printf("  due %s", cli_clock(notice->due_ms, due));
+    cli_printf("%s%s\n", *reason ? "  " : "", reason);
+}
+
 static void on_dlq_notice(const of_dlq_notice *notice, void *user)
 {
     (void)user;
-    char now[16], due[16];
-    const of_dead_letter *letter = notice->letter;
-    if (opt.as_json) {
-        kb_json_writer json = cli_json_begin();
-        kb_json_object(&json);
-        kb_json_member_str(&json, "what", notice_name(notice->kind));
-        kb_json_member_str(&json, "id", letter ? letter->id : NULL);
-        kb_json_member_string(&json, "topic", letter ? letter->topic : KC_NULL);
-        kb_json_member_string(&json, "group", letter ? letter->group : KC_NULL);
-        kb_json_member_int(&json, "redrives", letter ? letter->redrives : 0);
-        kb_json_member_str(&json, "reason", notice->error ? notice->error->text : notice->reason);
-        kb_json_object_end(&json);
-        cli_json_end();
-    } else {
-        cli_styled(CLI_DIM, "%s  ", cli_clock(kc_clock_wall_ms(), now));
-        cli_styled(notice->kind == OF_DLQ_ERROR ? CLI_RED : CLI_BOLD, "%-19s",
-                   notice_name(notice->kind));
-        if (letter)
-            cli_printf("  %s  " KC_FMT "/%d@%lld  " KC_FMT, letter->id, KC_ARG(letter->topic),
-                       letter->partition, (long long)letter->offset, KC_ARG(letter->group));
-        if (notice->kind == OF_DLQ_SCHEDULED)
-            cli_printf("  due %s", cli_clock(notice->due_ms, due));
-        const char *reason = notice->error ? notice->error->text : notice->reason;
-        cli_printf("%s%s\n", reason && *reason ? "  " : "", reason ? reason : "");
-    }
+    const char *reason = notice->error ? notice->error->text : notice->reason;
+    if (opt.as_json)
+        notice_json(notice, reason ? reason : "");
+    else
+        notice_text(notice, reason ? reason : "");
     (void)cli_flush();
 }
 

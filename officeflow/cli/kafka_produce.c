@@ -85,7 +85,7 @@ static bool read_text(line_reader *line, const char *name, kc_bytes *out)
 /** Base64 or null. */
 static bool read_base64(line_reader *line, const char *name, kc_bytes *out)
 {
-    kc_bytes text;
+    kc_bytes text = KC_NULL;
     if (!read_text(line, name, &text))
         return false;
     *out = KC_NULL;
@@ -197,7 +197,7 @@ static const struct {
 static bool read_value_of(line_reader *line, unsigned bit)
 {
     kc_record *record = line->record;
-    int64_t number;
+    int64_t number = 0;
     switch (bit) {
     case KEY:
         return read_text(line, "key", &record->key);

@@ -8,7 +8,7 @@
 #include <poll.h>
 #include <unistd.h>
 
-#define READ_BYTES (256 * 1024)
+#define READ_BYTES ((size_t)256 << 10)
 
 void cli_lines_init(cli_lines *lines, cli_session *session, int fd)
 {

@@ -23,9 +23,9 @@ typedef struct cli_list {
 } cli_list;
 
 /** One option. A table ends with a row without name. */
-typedef struct cli_option {
-    char letter;      /**< 0: none                                    */
-    const char *name; /**< "group" of --group                         */
+typedef struct cli_option { // NOLINT(clang-analyzer-optin.performance.Padding): in reading order
+    char letter;            /**< 0: none                                    */
+    const char *name;       /**< "group" of --group                         */
     cli_kind kind;
     void *to;          /**< where the value goes, by kind              */
     const char *value; /**< what the help calls it; NULL for a flag    */

@@ -14,7 +14,7 @@
 #include <unistd.h>
 
 /** Written when more than this waits. */
-#define FLUSH_BYTES (192 * 1024)
+#define FLUSH_BYTES ((size_t)192 << 10)
 /** A buffer grown beyond this by one large record is given back. */
 #define KEEP_BYTES        (4 * 1024 * 1024)
 #define PROGRESS_AFTER_US 1000000
@@ -291,7 +291,7 @@ static void print_cell(const char *text, size_t width, bool is_right, cli_style 
 
 void cli_table_print(const cli_table *table)
 {
-    size_t widths[CLI_COLUMNS_MAX];
+    size_t widths[CLI_COLUMNS_MAX] = {0};
     for (size_t c = 0; c < table->columns; c++) {
         widths[c] = cli_width(table->titles[c]);
         for (const cli_row *row = table->first; row; row = row->next)
@@ -361,7 +361,7 @@ const char *cli_age(int64_t ms, char text[24])
         snprintf(text, 24, "%llds", (long long)seconds);
     else if (seconds < 7200)
         snprintf(text, 24, "%lldm", (long long)(seconds / 60));
-    else if (seconds < 2 * 86400)
+    else if (seconds < 172800)
         snprintf(text, 24, "%lldh", (long long)(seconds / 3600));
     else
         snprintf(text, 24, "%lldd", (long long)(seconds / 86400));

@@ -29,12 +29,12 @@ typedef struct kc_topic kc_topic;
 
 /** What became of a record; valid during the callback. */
 typedef struct kc_delivery {
-    kc_err err;            /**< KC_OK: acknowledged as `acks` asks                                      */
-    const kc_error *error; /**< detail, when err is not KC_OK                                           */
+    kc_err err;            /**< KC_OK: acknowledged as `acks` asks                     */
+    const kc_error *error; /**< detail, when err is not KC_OK                          */
     kc_bytes topic;
-    int32_t partition;     /**< -1: failed before one was chosen                                        */
-    int64_t offset;        /**< -1: not known (acks=0, or failed)                                       */
-    int64_t timestamp_ms;  /**< the broker's append time where the topic says so, else the record's     */
+    int32_t partition;    /**< -1: failed before one was chosen                       */
+    int64_t offset;       /**< -1: not known (acks=0, or failed)                      */
+    int64_t timestamp_ms; /**< the broker's append time where it tells, else our own  */
 } kc_delivery;
 typedef void (*kc_delivery_fn)(const kc_delivery *delivery, void *user);
 
@@ -97,8 +97,8 @@ typedef struct kc_producer_stats {
     uint64_t records_acked, records_failed; /**< since open                               */
     uint64_t bytes_acked;                   /**< of batches as sent                       */
     uint64_t batches_sent, requests_sent, retries;
-    uint64_t records_pending;               /**< accepted, not yet acknowledged or failed */
-    size_t buffer_bytes;                    /**< of buffer.memory in use                  */
+    uint64_t records_pending; /**< accepted, not yet acknowledged or failed */
+    size_t buffer_bytes;      /**< of buffer.memory in use                  */
 } kc_producer_stats;
 KC_API void kc_producer_stats_get(const kc_producer *producer, kc_producer_stats *stats_out);
 /** The last failure of a batch; code KC_OK: none. */

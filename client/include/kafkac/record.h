@@ -16,7 +16,7 @@ extern "C" {
 
 /** How a received record's timestamp came about. */
 typedef enum kc_timestamp_type {
-    KC_TIMESTAMP_NONE = -1,       /**< message format 0 */
+    KC_TIMESTAMP_NONE = -1, /**< message format 0 */
     KC_TIMESTAMP_CREATE = 0,
     KC_TIMESTAMP_LOG_APPEND = 1,
 } kc_timestamp_type;
@@ -32,7 +32,10 @@ typedef struct kc_record {
     size_t header_count;
 } kc_record;
 
-#define KC_RECORD_INIT {.partition = KC_PARTITION_ANY, .timestamp_ms = KC_TIMESTAMP_NOW}
+#define KC_RECORD_INIT                                                                             \
+    {                                                                                              \
+        .partition = KC_PARTITION_ANY, .timestamp_ms = KC_TIMESTAMP_NOW                            \
+    }
 
 #ifdef __cplusplus
 }

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: LicenseRef-OfficeFlow
  * Tests of client/producer_partition. */
-#include "client/producer_core.h"
+#include "client/producer_flow.h"
 #include "tests/unit/client/fake_produce.h"
 
 #include <check.h>

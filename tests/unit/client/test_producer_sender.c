@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: LicenseRef-OfficeFlow
  * Tests of client/producer_sender and client/producer_response: faults, retries, order, deadlines.
  */
-#include "client/producer_core.h"
+#include "client/producer_flow.h"
 #include "tests/unit/client/fake_produce.h"
 
 #include <check.h>

@@ -161,6 +161,9 @@ START_TEST(bad_origins_are_refused)
     of_origin origin;
     for (size_t i = 0; i < sizeof bad / sizeof bad[0]; i++)
         ck_assert_msg(!of_origin_parse(kc_str(bad[i]), &origin), "%s", bad[i]);
+    // names that no topic can have: a dead letter of it could never be written
+    ck_assert(!of_origin_parse(KC_STR("no topic/0/0/0/0/0"), &origin));
+    ck_assert(!of_origin_parse(KC_STR("t\0x/0/0/0/0/0"), &origin));
     ck_assert(!of_origin_parse(KC_NULL, &origin));
 }
 END_TEST

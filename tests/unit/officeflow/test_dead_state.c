@@ -114,6 +114,7 @@ START_TEST(strangers_records_are_left_out)
         {"0123456789abcdef", "{\"state\":\"odd\",\"redrive\":0}"},
         {"0123456789abcdef", "{\"state\":\"dead\",\"redrive\":-1}"},
         {"0123456789abcdef", "{\"state\":\"dead\",\"redrive\":2147483648}"},
+        {"0123456789abcdef", "{\"state\":\"redriven\",\"redrive\":2147483647}"},
         {"0123456789abcdef", "{\"state\":\"dead\",\"redrive\":0"},
         {"0123456789abcdef", "[]"},
         {"0123456789abcdef", "5"},

@@ -494,6 +494,31 @@ START_TEST(stopping_ends_at_its_deadline)
 }
 END_TEST
 
+START_TEST(times_a_stranger_wrote_are_believed_as_far_as_they_can_be)
+{
+    static const char *const dues[] = {"9223372036854775807", "-9223372036854775808"};
+    begin(EXACT);
+    for (int64_t i = 0; i < 2; i++) {
+        char value[128];
+        letter_spec spec = {.offset = i};
+        int len = snprintf(value, sizeof value,
+                           "{\"state\":\"scheduled\",\"redrive\":0,\"at\":1,\"due\":%s}", dues[i]);
+        of_message state = {.key = kc_str(id_of(&spec)), .value = kc_span(value, (size_t)len)};
+        fake_kafka_put(&k, STATES, 0, &state);
+        fake_run(k.cluster, SECOND_MS);
+        put(&spec);
+    }
+    of_message late = make_letter(&(letter_spec){.offset = 2});
+    for (size_t i = 0; i < late.header_count; i++)
+        if (kc_bytes_equal(late.headers[i].name, KC_STR(OF_H_DLQ_LAST)))
+            ((kc_header *)(uintptr_t)late.headers)[i].value = KC_STR("9223372036854775807");
+    fake_kafka_put(&k, DLQ, 0, &late);
+    fake_run(k.cluster, 24 * HOUR_MS);
+    ck_assert_uint_eq(fake_kafka_count(&k, RETRY), 2); // all but the one of a far future
+    end();
+}
+END_TEST
+
 START_TEST(it_may_be_closed_at_any_moment)
 {
     for (int64_t ms = 0; ms < 60; ms += 1) {
