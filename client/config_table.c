@@ -158,7 +158,9 @@ const kc_config_row kc_config_rows[] = {
     INT("linger.ms", linger_ms, 5, 0, 2147483647, PRODUCER,
         "How long a batch that is not full waits for more records."),
     INT("batch.size", batch_size, 16384, 0, 2147483647, PRODUCER,
-        "Bytes at which a batch is full. A larger record gets a batch of its own."),
+        "Bytes at which a batch is full. A larger record gets a batch of its own; while a batch "
+        "waits to be "
+        "sent, the next one of its partition may grow to 16 times this, at most 512 KiB."),
     LONG("buffer.memory", buffer_memory, 33554432, 0, 1099511627776, PRODUCER,
          "Bytes of records that may wait to be sent. A send above it fails with "
          "KC_ERR_BUFFER_FULL."),

@@ -145,7 +145,7 @@ struct of_consumer {
     bool work_is_set;
     char **patterns;
     size_t pattern_count;
-    bool from_beginning, was_assigned;
+    bool from_beginning, was_assigned, has_long_name;
     bool is_committing;
     volatile int stop_asked; /* set from any thread or signal handler */
     bool is_stopping, is_stopped, is_failed;

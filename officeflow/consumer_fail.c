@@ -17,7 +17,9 @@
 #define WRITE_BACKOFF_MS     1000
 #define WRITE_BACKOFF_MAX_MS 30000
 /* flood guard (a dead letter of a transient cause costs a token, a success brings one) */
-#define FLOOD_TOKENS     20.0
+#define FLOOD_TOKENS 20.0
+/* a retry record names its origin topic itself: beyond these many topics there is no guard */
+#define FLOOD_TOPICS_MAX 10000
 #define FLOOD_TOKENS_MAX 1000.0
 #define FLOOD_REFILL_MS  60000.0
 #define POISON_TOKENS    500.0
@@ -28,7 +30,7 @@
 static of_flood *find_flood(of_consumer *consumer, kc_bytes topic)
 {
     of_flood *flood = kb_map_get(&consumer->floods, topic);
-    if (flood || topic.len > KC_TOPIC_NAME_MAX)
+    if (flood || topic.len > KC_TOPIC_NAME_MAX || consumer->floods.count >= FLOOD_TOPICS_MAX)
         return flood;
     flood = kb_mem_zalloc(&consumer->platform->mem, sizeof *flood);
     if (!flood)

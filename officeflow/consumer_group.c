@@ -13,6 +13,9 @@
 
 #include <stdio.h>
 
+/* longest topic whose name fits behind "quarantine." */
+#define SOURCE_NAME_MAX (KC_TOPIC_NAME_MAX - (int)sizeof OF_QUARANTINE_PREFIX + 1)
+
 /* ---- topics ---- */
 
 /** retry.<this group>.<tier>: the tier; null: not one of ours. */
@@ -38,11 +41,32 @@ static void remember(of_consumer *consumer, kc_bytes topic)
         kb_mem_free(&consumer->platform->mem, known);
 }
 
+/** A topic whose dead letter or quarantine topic could not be named is not read: its first failure would block it. */
+static void refuse_long_name(of_consumer *consumer, kc_bytes topic)
+{
+    bool is_wanted = false;
+    for (size_t i = 0; i < consumer->pattern_count && !is_wanted; i++)
+        is_wanted = of_pattern_match(kc_str(consumer->patterns[i]), topic);
+    if (!is_wanted || consumer->has_long_name || !consumer->options.on_notice)
+        return;
+    consumer->has_long_name = true; // once, not with every look at the topics
+    kc_error error;
+    kb_error_set(&error, KC_ERR_ARGUMENT,
+                 "Topic " KC_FMT
+                 " is not read: names above %d characters leave no room for " OF_QUARANTINE_PREFIX
+                 ".",
+                 KC_ARG(topic), SOURCE_NAME_MAX);
+    consumer->options.on_notice(&(of_notice){.kind = OF_NOTICE_ERROR, .error = &error},
+                                consumer->options.notice_user);
+}
+
 static bool match_topic(kc_bytes topic, void *user)
 {
     of_consumer *consumer = user;
-    if (topic.len > KC_TOPIC_NAME_MAX)
+    if (topic.len > SOURCE_NAME_MAX) {
+        refuse_long_name(consumer, topic);
         return false;
+    }
     if (!consumer->options.no_retry_topics && own_tier(consumer, topic).ptr)
         return true;
     for (size_t i = 0; i < consumer->pattern_count; i++)

@@ -35,7 +35,8 @@
 #define OF_DLQ_LETTERS_BYTES_MAX ((size_t)8 << 20)
 /** Ids the view holds; settled ones go first, oldest first. */
 #define OF_DLQ_VIEW_MAX 100000
-/** Longest wait for what becomes of a canary. */
+/** Longest wait for what becomes of a canary; and how long one that was handled speaks for its cause.
+ */
 #define OF_DLQ_CANARY_MS 300000
 
 typedef enum of_dlq_phase {

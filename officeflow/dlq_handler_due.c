@@ -118,9 +118,16 @@ static of_cause *find_cause(of_dlq_handler *handler, const of_dead_letter *lette
     return NULL;
 }
 
+/** A canary that was handled speaks for its cause for a while, also when a rebalance takes the letters
+ * away and gives them back. */
+static int64_t ramp_end_us(const of_cause *cause)
+{
+    return cause->ramp_begin_us + OF_DLQ_CANARY_MS * 1000LL;
+}
+
 static void free_cause_if_unused(of_dlq_handler *handler, of_cause *cause)
 {
-    if (cause->letters > 0 || cause->state == OF_CAUSE_CANARY)
+    if (cause->letters > 0 || cause->state != OF_CAUSE_FREE)
         return;
     kb_map_remove(&handler->causes, kc_span(cause->key, cause->key_len));
     kb_mem_free(&handler->mem, cause);
@@ -378,9 +385,9 @@ void of_dlq_park(of_parked *p, const of_dlq_seen *seen)
         p->cause->letters++;
         p->cause->waiting++;
     }
-    handler->stats.scheduled++;
     wait_until(p, due);
     if (!is_known) {
+        handler->stats.scheduled++;
         tell_scheduled(p, "");
     } else {
         p->letter.state = OF_DEAD_SCHEDULED;
@@ -440,7 +447,6 @@ void of_dlq_heard(of_dlq_handler *handler, const char *id, int32_t redrive, bool
         cause->state = OF_CAUSE_RAMP;
         cause->doublings = 0;
         cause->ramp_begin_us = cause->ramp_next_us = of_dlq_now_us(handler);
-        free_cause_if_unused(handler, cause);
         of_dlq_wake(handler);
         return;
     }
@@ -538,8 +544,12 @@ static int64_t serve_cause(of_dlq_handler *handler, of_cause *cause)
             cause->ramp_next_us = now + (int64_t)((double)SECOND_US / rate_of(handler, cause));
         release(p);
     }
-    if (cause->state == OF_CAUSE_RAMP && cause->waiting == 0)
-        cause->state = OF_CAUSE_FREE;
+    if (cause->state != OF_CAUSE_RAMP || cause->waiting > 0)
+        return INT64_MAX;
+    if (now < ramp_end_us(cause))
+        return ramp_end_us(cause);
+    cause->state = OF_CAUSE_FREE;
+    free_cause_if_unused(handler, cause);
     return INT64_MAX;
 }
 

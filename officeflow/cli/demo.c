@@ -51,11 +51,11 @@ static const char *const email_steps[] = {"hrms-adapter: sent",
                                           "email-service: try 4 failed, dead",
                                           "email-service: dead letter",
                                           "dlq-handler: redrive 1 scheduled",
-                                          "dlq-handler: redrive 1",
+                                          "dlq-handler: acknowledged: redrive 1",
                                           "email-service: try 5 failed, dead",
                                           "email-service: dead letter",
                                           "dlq-handler: redrive 2 scheduled",
-                                          "dlq-handler: redrive 2",
+                                          "dlq-handler: acknowledged: redrive 2",
                                           "email-service: try 6 failed, dead",
                                           "email-service: dead letter",
                                           "dlq-handler: quarantined",
@@ -166,7 +166,7 @@ static void on_dlq_notice(const of_dlq_notice *notice, void *user)
                    letter->redrives + 1, (double)(notice->due_ms - wall_ms()) / 1000.0);
         return;
     case OF_DLQ_REDRIVEN:
-        snprintf(step, sizeof step, "redrive %d", letter->redrives);
+        snprintf(step, sizeof step, "acknowledged: redrive %d", letter->redrives);
         story_step(act, step, wall_ms(), "dlq-handler", CLI_MAGENTA,
                    "redrive %d: back to group " KC_FMT " only", letter->redrives,
                    KC_ARG(letter->group));

@@ -40,7 +40,7 @@ bool story_is_complete(const story_act *act)
 /** Length of "who" in "who: step". */
 static size_t who_len(const char *step)
 {
-    const char *colon = strchr(step, ':');
+    const char *colon = strrchr(step, ':');
     return colon ? (size_t)(colon - step) : strlen(step);
 }
 

@@ -21,8 +21,9 @@ void story_step(story_act *act, const char *step, int64_t wall_ms, const char *w
                 const char *fmt, ...) KC_PRINTF(6, 7);
 /** All expected steps came (in whatever order), or more. */
 bool story_is_complete(const story_act *act);
-/** Compare; what differs is printed. The steps of one of the parts come in the order of the story; those of two may come
- *  in any: an acknowledgement and the record it is about travel on connections of their own. */
+/** Compare; what differs is printed. The steps of one of the parts come in the order of the story; those of two may
+ *  come in any: an acknowledgement and the record it is about travel on connections of their own. What stands before
+ *  the last colon is the part, so "dlq-handler: acknowledged: ..." is one beside "dlq-handler: ...". */
 bool story_check(const story_act *act);
 /** A heading. */
 void story_heading(int number, const char *title, const char *what);

@@ -321,9 +321,10 @@ static bool is_full(kc_err err)
 static kc_err send_record(production *run, const kc_record *record, uint64_t line, kc_error *err)
 {
     kc_producer_stats stats;
+    // NOLINTNEXTLINE(performance-no-int-to-ptr): the number is all a delivery needs to know
+    void *user = (void *)(uintptr_t)line;
     for (;;) {
-        kc_err result =
-            kc_producer_send_to(run->topic, record, on_delivery, (void *)(uintptr_t)line, err);
+        kc_err result = kc_producer_send_to(run->topic, record, on_delivery, user, err);
         if (!is_full(result))
             return result;
         kc_producer_stats_get(run->producer, &stats);

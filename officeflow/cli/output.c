@@ -16,7 +16,7 @@
 /** Written when more than this waits. */
 #define FLUSH_BYTES ((size_t)192 << 10)
 /** A buffer grown beyond this by one large record is given back. */
-#define KEEP_BYTES        (4 * 1024 * 1024)
+#define KEEP_BYTES        ((size_t)4 << 20)
 #define PROGRESS_AFTER_US 1000000
 #define PROGRESS_EVERY_US 200000
 

@@ -328,8 +328,11 @@ void world_read(world *w, const char *topic)
     kb_arena_init(&m->arena, &m->mem, 0);
     w->memory = m;
     reading r = {.w = w, .topic = kc_str(topic)};
-    of_scan scan = {
-        .wants = wants, .take = take, .user = &r, .deadline_us = of_scan_deadline(WORLD_WAIT_MS)};
+    of_scan scan = {.wants = wants,
+                    .take = take,
+                    .user = &r,
+                    .since_ms = w->since_ms,
+                    .deadline_us = of_scan_deadline(WORLD_WAIT_MS)};
     must(of_scan_run(w->platform, &scan, &err), &err, "of_scan_run");
 }
 

@@ -50,6 +50,7 @@ typedef struct world {
     char dlq_reason[128];
     char errors[512];
     /* records read back by world_read() */
+    int64_t since_ms; /* only what was written since; 0: all */
     void *memory;
     world_record records[WORLD_HANDLED_MAX];
     size_t record_count;

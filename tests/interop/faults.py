@@ -18,6 +18,8 @@ from interop import Failure, say
 
 QUICK = ("-X", "request.timeout.ms=1500", "-X", "default.api.timeout.ms=2500", "-X", "delivery.timeout.ms=2500",
          "-X", "socket.connection.setup.timeout.ms=700", "-X", "socket.connection.setup.timeout.max.ms=700")
+# Many small fetches; a member whose answer to JoinGroup was lost is waited for by its group no longer than so.
+SMALL = ("-X", "max.partition.fetch.bytes=30000", "-X", "session.timeout.ms=3000", "-X", "heartbeat.interval.ms=500")
 SECONDS_MAX = 20    # of a command with these limits, on a machine with other things to do
 AT_ONCE = 8
 RECORDS = b'{"value":"1"}\n{"value":"2"}\n'
@@ -292,13 +294,13 @@ def proxy_jobs(world, servers, topic, count):
         for seed in range(world.options.seeds):
             server = Proxy(world.brokers, spoil, seed)
             servers.callback(server.close)
-            small = ("-X", "max.partition.fetch.bytes=30000")
-            group = ("kafka", "consume", topic, "--from-beginning", "--until-end", *small, "--group",
+            group = ("kafka", "consume", topic, "--from-beginning", "--until-end", *SMALL, "--group",
                      f"{topic}-{spoil.__name__}-{seed}")
             for words, stdin in [*verbs(topic), (group, b"")]:
                 def job(words=words, stdin=stdin, title=f"{spoil.__name__} {seed}", server=server, spoil=spoil):
+                    limits = QUICK if spoil != hang_up else ()
                     run = Run(world, f"{title}: {' '.join(words)}",
-                              world.command(*words, *(QUICK if spoil != hang_up else ()), brokers=server.address), stdin,
+                              world.command(*words, *limits, brokers=server.address), stdin,
                               patience=5 if spoil != hang_up and "consume" in words else None)
                     run.expect([0] if spoil == hang_up else [0, 1, 3])
                     came = run.output.count("\n")

@@ -3,6 +3,7 @@
 """What Kafka's own producers send, the ConsoleProducer and a Java program, `officeflow kafka consume` reads
 identically, whichever way it fetches."""
 import base64
+import json
 import random
 import subprocess
 import time
@@ -75,6 +76,19 @@ def consume(world, topic, records, begun, *options):
     comparison.finish()
 
 
+def check_append_time(world):
+    """Where the topic says so, the time is the broker's."""
+    topic = world.create_topic("append-time", 1, message_timestamp_type="LogAppendTime")
+    begun = int(time.time() * 1000)
+    world.expect(world.command("kafka", "produce", topic), stdin=None, input=b'{"value":"v","timestamp":1}\n' * 100)
+    printed = world.expect(world.command("kafka", "consume", topic, "--from-beginning", "--until-end")).stdout
+    records = [json.loads(line) for line in printed.splitlines()]
+    if len(records) != 100 or any(record["timestampType"] != "LogAppendTime"
+                                  or not begun <= record["timestamp"] <= time.time() * 1000 for record in records):
+        raise Failure(f"{topic}: {records[:3]}")
+    say(f"{topic}: the broker's times are read")
+
+
 def write_lines(path, lines):
     with open(path, "w", encoding="utf-8") as out:
         out.writelines(lines)
@@ -99,6 +113,7 @@ def body(world):
     say("all are filled by the Java producer")
     for codec, topic in topics.items():
         consume(world, topic, console + others, begun)
+    check_append_time(world)
     consume(world, topics[codecs[-1]], console + others, begun, *SMALL_FETCHES)
     consume(world, topics[codecs[0]], console + others, begun, "--group", topics[codecs[0]])
 

@@ -125,3 +125,39 @@ START_TEST(canary_that_can_not_be_written_is_no_canary)
     end();
 }
 END_TEST
+
+START_TEST(canary_speaks_for_its_cause_for_five_minutes)
+{
+    begin(EXACT);
+    put_many(20, 1);
+    fake_run(k.cluster, 6 * MINUTE_MS);
+    put_state(&(letter_spec){.offset = 1}, OF_DEAD_RESOLVED, 1);
+    fake_run(k.cluster, 10 * SECOND_MS);
+    ck_assert_uint_eq(fake_kafka_count(&k, RETRY), 20);
+    ck_assert_uint_eq(handler->causes.count, 1);
+    fake_run(k.cluster, 5 * MINUTE_MS);
+    ck_assert_uint_eq(handler->causes.count, 0);
+    put_many(20, 100);
+    fake_run(k.cluster, 6 * MINUTE_MS);
+    ck_assert_uint_eq(told[OF_DLQ_CANARY], 2);
+    end();
+}
+END_TEST
+
+START_TEST(rebalance_in_the_middle_of_a_ramp_needs_no_new_canary)
+{
+    begin(EXACT);
+    put_many(100, 1);
+    fake_run(k.cluster, 6 * MINUTE_MS);
+    put_state(&(letter_spec){.offset = 1}, OF_DEAD_RESOLVED, 1);
+    fake_run(k.cluster, 500);
+    uint32_t joins = k.joins;
+    fake_topic_add(k.cluster, "dlq.later", 1);
+    kc_consumer_refresh_topics(handler->letters);
+    fake_run(k.cluster, 20 * SECOND_MS);
+    ck_assert_uint_gt(k.joins, joins);
+    ck_assert_uint_eq(fake_kafka_count(&k, RETRY), 100); // each once
+    ck_assert_uint_eq(told[OF_DLQ_CANARY], 1);
+    end();
+}
+END_TEST
