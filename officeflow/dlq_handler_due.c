@@ -246,6 +246,10 @@ static void write_failed(of_parked *p, kc_err err, const kc_error *error)
         err == MESSAGE_TOO_LARGE || err == RECORD_LIST_TOO_LARGE || err == KC_ERR_TOO_LARGE;
     p->is_writing = false;
     take_back_release(p);
+    if (!p->part) { // taken away: whoever has it now does it again
+        of_dlq_done(p);
+        return;
+    }
     of_dlq_notice_error(p->handler, error, "a letter's write failed: it is tried again");
     if (is_too_large && p->step == OF_DLQ_STEP_QUARANTINE && p->failures == 0)
         p->letter.history = KC_NULL; // our largest header makes room for the reason
@@ -265,13 +269,11 @@ static void on_written(kc_err err, const kc_error *error, int32_t partition, int
     of_parked *p = user;
     of_dlq_handler *handler = p->handler;
     handler->writes--;
-    if (!p->part) { // taken away: whoever has it now does it again
-        of_dlq_done(p);
-        return;
-    }
     if (handler->is_closed) {
         p->is_writing = false;
         take_back_release(p);
+        if (!p->part)
+            of_dlq_done(p);
         return;
     }
     if (err != KC_OK) {

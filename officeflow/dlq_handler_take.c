@@ -59,8 +59,8 @@ static void free_letter(of_parked *p)
     kb_mem_free(&handler->mem, p);
 }
 
-/** The partition goes to others, with what is not done. A letter being written is left alone: it is
- * freed by its answer. */
+/** The partition goes to others, with what is not done. A letter being written goes on, so that its
+ * state is still told; only when that fails it is let go. */
 static void drop_part(of_dlq_part *part)
 {
     KB_LIST_FOR (node, &part->letters) {
@@ -303,6 +303,7 @@ static of_parked *keep_letter(of_dlq_part *part, const of_message *message, int6
         headers[i].value = keep(&p->arena, message->headers[i].value, &is_ok);
     }
     copy.headers = headers;
+    kc_bytes topic = keep(&p->arena, part->topic, &is_ok);
     if (!headers || !is_ok || !of_dead_letter_read(&copy, &p->letter)) {
         kb_arena_cleanup(&p->arena);
         kb_mem_free(&handler->mem, p);
@@ -312,7 +313,7 @@ static of_parked *keep_letter(of_dlq_part *part, const of_message *message, int6
     p->part = part;
     p->offset = offset;
     p->bytes = sizeof *p + p->arena.used;
-    p->letter.dlq_topic = part->topic;
+    p->letter.dlq_topic = topic;
     p->letter.dlq_partition = part->partition;
     p->letter.dlq_offset = offset;
     kb_list_init(&p->window);
@@ -347,6 +348,16 @@ static bool begin_letter(of_dlq_part *part, const of_message *message, int64_t o
     return true;
 }
 
+/** A letter whose write outlived its partition's absence: it belongs to the partition again, so that
+ * what the write comes to counts. */
+static void adopt(of_dlq_part *part, of_parked *p, int64_t offset)
+{
+    p->part = part;
+    p->offset = offset;
+    kb_list_push_back(&part->letters, &p->window);
+    part->next = offset + 1;
+}
+
 /** False: out of memory, nothing happened. */
 static bool take_letter(of_dlq_part *part, const kc_view *view)
 {
@@ -368,6 +379,10 @@ static bool take_letter(of_dlq_part *part, const kc_view *view)
     letter.dlq_offset = view->offset;
     of_policy policy = of_dead_letter_policy(&letter, of_platform_policies(handler->platform));
     of_parked *older = kb_map_get(&handler->parked, kc_span(letter.id, 16));
+    if (older && !older->part && older->letter.redrives == letter.redrives) {
+        adopt(part, older, view->offset);
+        return true;
+    }
     of_dlq_fate fate = of_dlq_decide(&policy, &letter, of_dlq_view_find(handler, letter.id),
                                      of_dlq_wall_ms(handler), &reason);
     if (older && older->letter.redrives >= letter.redrives)

@@ -57,10 +57,11 @@ def fill_line(record):
 
 def console_produce(world, codec, source, topic):
     with open(source, "rb") as lines:
-        world.expect(world.kafka(
-            "tool", "console-producer", "--topic", topic, "--compression-codec", codec, "--timeout", "20",
-            "--reader-property", "parse.key=true", "--reader-property", "parse.headers=true",
-            "--reader-property", f"null.marker={NULL}"), stdin=lines)
+        words = world.kafka("tool", "console-producer", "--topic", topic, "--compression-codec", codec,
+                            "--timeout", "20")
+        for pair in ("parse.key=true", "parse.headers=true", f"null.marker={NULL}"):
+            words += [world.property_option("reader"), pair]
+        world.expect(words, stdin=lines)
 
 
 def consume(world, topic, records, begun, *options):

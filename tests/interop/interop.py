@@ -94,6 +94,12 @@ class World:
     def kafka(self, *words):
         return [os.environ["KC_KAFKA_CTL"], *words]
 
+    @staticmethod
+    def property_option(name):
+        """Of the console tools: --formatter-property and the like were called --property before 4.2 (KIP-1147)."""
+        version = tuple(map(int, os.environ.get("KAFKA_VERSION", "4.2").split(".")[:2]))
+        return f"--{name}-property" if version >= (4, 2) else "--property"
+
     def java(self, source, *words):
         """A program of one source file, run by its name, with Kafka's jars."""
         home = os.environ.get("JAVA_HOME")

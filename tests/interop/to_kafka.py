@@ -39,7 +39,7 @@ def console_consume(world, topic, count):
     words = world.kafka("tool", "console-consumer", "--topic", topic, "--from-beginning", "--max-messages", str(count),
                         "--timeout-ms", "60000")
     for name, value in properties.items():
-        words += ["--formatter-property", f"{name}={value}"]
+        words += [world.property_option("formatter"), f"{name}={value}"]
     return world.expect(words).stdout.split(LINE.encode())[:-1]
 
 

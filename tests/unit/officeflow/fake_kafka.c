@@ -140,11 +140,9 @@ static void produce_one(fake_kafka *k, fake_topic *topic, const kp_produce_req_p
     k->produced++;
 }
 
-static fake_action on_produce(fake_request *request, void *response, void *user)
+static void serve_produce(fake_kafka *k, fake_request *request, kp_produce_resp *answer)
 {
-    fake_kafka *k = user;
     const kp_produce_req *asked = request->message;
-    kp_produce_resp *answer = response;
     answer->responses.count = asked->topic_data.count;
     answer->responses.items =
         fake_alloc(request, (size_t)asked->topic_data.count, sizeof answer->responses.items[0]);
@@ -162,7 +160,28 @@ static fake_action on_produce(fake_request *request, void *response, void *user)
             produce_one(k, topic, &from->partition_data.items[p],
                         &to->partition_responses.items[p]);
     }
+}
+
+static fake_action on_produce(fake_request *request, void *response, void *user)
+{
+    fake_kafka *k = user;
+    if (k->holds_produce) {
+        k->holds_produce = false;
+        k->held_produce = request;
+        return FAKE_HOLD;
+    }
+    serve_produce(k, request, response);
     return FAKE_ANSWER;
+}
+
+void fake_kafka_release(fake_kafka *k)
+{
+    kp_produce_resp answer;
+    ck_assert_ptr_nonnull(k->held_produce);
+    kp_struct_defaults(&kp_produce_resp_desc, &answer);
+    serve_produce(k, k->held_produce, &answer);
+    fake_answer(k->held_produce, &answer);
+    k->held_produce = NULL;
 }
 
 /* ---- fetch ---- */

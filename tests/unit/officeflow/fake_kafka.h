@@ -50,7 +50,9 @@ typedef struct fake_kafka {
     /* faults */
     const char *refused_prefix; /**< Produce to topics that begin so is refused; NULL: none */
     int16_t refused_code;
-    int refused_times;   /**< so often; -1: always                                   */
+    int refused_times;  /**< so often; -1: always                                   */
+    bool holds_produce; /**< the next Produce waits for fake_kafka_release()        */
+    fake_request *held_produce;
     bool refuses_create; /**< CreateTopics: TOPIC_AUTHORIZATION_FAILED                */
     /* counters */
     uint32_t produced, creates, joins, leaves, offset_commits;
@@ -69,6 +71,8 @@ void fake_kafka_put(fake_kafka *k, const char *topic, int32_t partition, const o
 size_t fake_kafka_count(fake_kafka *k, const char *topic);
 /** The `index`-th record of a topic, in order of partition and offset; memory of `arena`. */
 of_message fake_kafka_get(fake_kafka *k, const char *topic, size_t index, kb_arena *arena);
+/** Answer the Produce that was held. */
+void fake_kafka_release(fake_kafka *k);
 /** Committed offset; -1: none. */
 int64_t fake_kafka_committed(const fake_kafka *k, const char *group, const char *topic,
                              int32_t partition);

@@ -417,6 +417,65 @@ START_TEST(quarantine_that_fails_is_tried_again)
 }
 END_TEST
 
+/** A write is out while a rebalance takes the partition and gives it back. */
+static void rebalance_during_quarantine(void)
+{
+    k.holds_produce = true;
+    put(&(letter_spec){.offset = 1, .failure_class = OF_CLASS_PERMANENT});
+    fake_run(k.cluster, SECOND_MS);
+    ck_assert_ptr_nonnull(k.held_produce);
+    uint32_t joins = k.joins;
+    fake_topic_add(k.cluster, "dlq.later", 1);
+    kc_consumer_refresh_topics(handler->letters);
+    fake_run(k.cluster, 10 * SECOND_MS);
+    ck_assert_uint_gt(k.joins, joins);
+    expect_counts(0, 0, 0, 0, 0);
+}
+
+START_TEST(write_that_outlives_a_rebalance_counts)
+{
+    begin(EXACT);
+    rebalance_during_quarantine();
+    fake_kafka_release(&k);
+    fake_run(k.cluster, 5 * SECOND_MS);
+    expect_counts(0, 0, 1, 0, 0);
+    ck_assert_uint_eq(fake_kafka_count(&k, "quarantine." TYPE), 1);
+    ck_assert_int_eq(committed(), 1);
+    end();
+}
+END_TEST
+
+START_TEST(write_that_fails_after_a_rebalance_loses_nothing)
+{
+    begin(EXACT);
+    rebalance_during_quarantine();
+    k.refused_prefix = "quarantine.";
+    k.refused_code = KC_E_TOPIC_AUTHORIZATION_FAILED;
+    k.refused_times = 1;
+    fake_kafka_release(&k);
+    fake_run(k.cluster, MINUTE_MS);
+    expect_counts(0, 0, 1, 0, 0);
+    ck_assert_uint_eq(fake_kafka_count(&k, "quarantine." TYPE), 1);
+    ck_assert_int_eq(committed(), 1);
+    end();
+}
+END_TEST
+
+START_TEST(closing_while_a_detached_letter_is_written_frees_it)
+{
+    begin(EXACT);
+    k.holds_produce = true;
+    put(&(letter_spec){.offset = 1, .failure_class = OF_CLASS_PERMANENT});
+    fake_run(k.cluster, SECOND_MS);
+    ck_assert_ptr_nonnull(k.held_produce);
+    kc_consumer_unsubscribe(handler->letters); // the partitions go, and do not come back
+    fake_run(k.cluster, 5 * SECOND_MS);
+    ck_assert_uint_eq(handler->parts.count, 0);
+    ck_assert_uint_eq(handler->count, 1);
+    end();
+}
+END_TEST
+
 START_TEST(start_is_tried_again_until_the_state_topic_is_there)
 {
     kb_mem_init(&mem, NULL, 0);
