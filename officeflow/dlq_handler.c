@@ -8,9 +8,9 @@
 #define ADMIN_TIMEOUT_MS  30000
 #define START_WAIT_MS     1000
 #define START_WAIT_MAX_MS 30000
-#define LOAD_POLL_MS      50
+#define LOAD_POLL_MS      50LL
 /* new DLQ topics are looked for, and the group told that this member lives, this often */
-#define LOOK_MS              30000
+#define LOOK_MS              30000LL
 #define POLL_MAX_TEXT        "300000"
 #define STATE_PARTITIONS_MAX 1024
 

@@ -7,9 +7,9 @@
 
 /* letters looked at in one turn of the loop */
 #define TURN_LETTERS 256
-#define COMMIT_MS    1000
+#define COMMIT_MS    1000LL
 /* out of memory: read the letter again after this */
-#define AGAIN_MS 1000
+#define AGAIN_MS 1000LL
 
 /* ---- partitions ---- */
 

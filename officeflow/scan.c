@@ -161,9 +161,11 @@ static kc_err open_consumer(scanning *s)
     if (err == KC_OK)
         err = kc_consumer_open(s->platform->client, config, &s->consumer, s->err);
     kc_config_free(config);
-    for (size_t i = 0; i < s->count && err == KC_OK; i++)
+    if (err != KC_OK)
+        return err;
+    for (size_t i = 0; i < s->count; i++)
         places[i] = s->parts[i].place;
-    return err == KC_OK ? kc_consumer_assign(s->consumer, places, s->count, s->err) : err;
+    return kc_consumer_assign(s->consumer, places, s->count, s->err);
 }
 
 static void finish_part(scanning *s, scanned *part)
