@@ -12,6 +12,8 @@
 #include <stdio.h>
 #include <unistd.h>
 
+#define INTERRUPTED_DRAIN_S 3
+
 /** Milliseconds to wait for room in the producer's buffer before looking again. */
 #define ROOM_WAIT_MS 100
 /** How often it is asked whether the topic is there, while nothing was acknowledged; a topic that is not there by then
@@ -390,7 +392,10 @@ static int finish(production *run, cli_line end)
 {
     kc_error err;
     kc_producer_stats stats;
-    while (!run->has_no_topic && kc_producer_flush(run->producer, 1000) == KC_ERR_TIMEOUT) {
+    int drained_s = 0;
+    // after a signal what is on its way gets a moment, not delivery.timeout.ms
+    while (!run->has_no_topic && (!cli_is_interrupted() || drained_s++ < INTERRUPTED_DRAIN_S) &&
+           kc_producer_flush(run->producer, 1000) == KC_ERR_TIMEOUT) {
         kc_producer_stats_get(run->producer, &stats);
         char count[32];
         kc_client_last_error(run->session->client, &err);

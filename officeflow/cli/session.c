@@ -162,7 +162,8 @@ bool cli_connect(cli_session *session)
 
 static void on_signal(int number)
 {
-    (void)number;
+    // the second one ends the program, whichever of the two it is
+    signal(number == SIGINT ? SIGTERM : SIGINT, SIG_DFL);
     interrupted = 1;
     if (interrupted_client)
         kc_client_wake(interrupted_client);
