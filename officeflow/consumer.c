@@ -56,7 +56,6 @@ static void dispose(of_consumer *consumer)
     }
     free_all(consumer, &consumer->floods);
     free_all(consumer, &consumer->first_topics);
-    free_all(consumer, &consumer->warned_types);
     free_patterns(consumer);
     kb_mem_free(&consumer->platform->mem, consumer);
 }
@@ -133,7 +132,6 @@ kc_err of_consumer_open(of_platform *platform, const char *group,
     kb_map_init(&consumer->streams, &platform->mem);
     kb_map_init(&consumer->floods, &platform->mem);
     kb_map_init(&consumer->first_topics, &platform->mem);
-    kb_map_init(&consumer->warned_types, &platform->mem);
     consumer->part.abandon = abandon;
     kb_list_init(&consumer->part.node);
     kc_err result = open_parts(consumer, err);

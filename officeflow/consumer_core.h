@@ -139,7 +139,6 @@ struct of_consumer {
     kb_map streams;
     kb_map floods;
     kb_map first_topics; /* of_known_topic: seen before the first assignment */
-    kb_map warned_types;
     kb_list ready;
     kc_timer *work_timer, *commit_timer;
     bool work_is_set;
@@ -189,6 +188,8 @@ void of_ctx_release_breakers(of_ctx *ctx);
 bool of_ctx_answered(of_ctx *ctx);
 const of_handler *of_consumer_find_handler(const of_consumer *consumer, kc_bytes type);
 void of_ctx_notice(of_ctx *ctx, of_notice *notice);
+/** Tell the tracker how the processing of this event stands. */
+void of_ctx_record(of_ctx *ctx, of_trace_status status);
 kc_bytes of_ctx_handler_name(const of_ctx *ctx);
 
 /* consumer_fail.c */

@@ -235,7 +235,7 @@ static void on_written(kc_err err, const kc_error *error, int32_t partition, int
     }
     of_consumer *consumer = ctx->consumer;
     ctx->write_failures = 0;
-    char operation[OF_TYPE_MAX + 32], id[17];
+    char id[17];
     of_trace_status status = OF_TRACE_RETRYING;
     if (ctx->verdict.stage == OF_STAGE_DEAD) {
         consumer->stats.dead++;
@@ -249,10 +249,7 @@ static void on_written(kc_err err, const kc_error *error, int32_t partition, int
         consumer->stats.retried++;
         of_ctx_notice(ctx, &(of_notice){.kind = OF_NOTICE_RETRY_SENT, .verdict = ctx->verdict});
     }
-    snprintf(operation, sizeof operation, "process " KC_FMT, KC_ARG(ctx->event.type));
-    if (ctx->trace.correlation_id[0])
-        (void)of_tracker_record(consumer->platform->tracker, kc_str(ctx->trace.correlation_id),
-                                consumer->group, operation, status);
+    of_ctx_record(ctx, status);
     of_stream_ack(ctx->stream);
 }
 

@@ -164,7 +164,7 @@ void of_ctx_notice(of_ctx *ctx, of_notice *notice)
     consumer->options.on_notice(notice, consumer->options.notice_user);
 }
 
-static void record_trace(of_ctx *ctx, of_trace_status status)
+void of_ctx_record(of_ctx *ctx, of_trace_status status)
 {
     char operation[OF_TYPE_MAX + 32];
     if (!ctx->trace.correlation_id[0])
@@ -283,7 +283,7 @@ static void succeed(of_ctx *ctx)
     report_breakers(ctx, true);
     of_flood_refill(ctx->consumer, ctx->origin.topic);
     ctx->consumer->stats.handled++;
-    record_trace(ctx, OF_TRACE_COMPLETED);
+    of_ctx_record(ctx, OF_TRACE_COMPLETED);
     of_ctx_notice(
         ctx, &(of_notice){.kind = OF_NOTICE_HANDLED, .took_ms = (now_us - ctx->started_us) / 1000});
     if (!write_resolved(ctx))
@@ -427,7 +427,7 @@ void of_ctx_run(of_ctx *ctx)
     ctx->started_us = kc_client_now_us(ctx->consumer->platform->client);
     ctx->is_async = true; // of_complete() may come from inside the handler
     ctx->pending++;
-    record_trace(ctx, OF_TRACE_STARTED);
+    of_ctx_record(ctx, OF_TRACE_STARTED);
     of_result result = ctx->handler->fn(&ctx->event, ctx, ctx->handler->user);
     if (result != OF_ASYNC)
         of_complete(ctx, result);

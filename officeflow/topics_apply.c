@@ -24,14 +24,6 @@ static void note_failure(of_plan *plan, of_planned *item, kc_err code, kc_bytes 
                                      : kc_err_name(code);
 }
 
-static of_planned *find_item(of_plan *plan, kc_bytes topic)
-{
-    for (size_t i = 0; i < plan->count; i++)
-        if (kc_bytes_equal(topic, kc_str(plan->items[i].change.topic)))
-            return &plan->items[i];
-    return NULL;
-}
-
 static kc_err create_all(of_platform *platform, of_plan *plan, int32_t timeout_ms, kc_error *err)
 {
     kc_new_topic *topics = kb_arena_array(&plan->arena, plan->count + 1, sizeof *topics);
@@ -60,7 +52,7 @@ static kc_err create_all(of_platform *platform, of_plan *plan, int32_t timeout_m
         return waited(err);
     for (size_t i = 0; i < kc_admin_count(result); i++) {
         const kc_admin_item *answer = kc_admin_item_at(result, i);
-        of_planned *item = find_item(plan, answer->name);
+        of_planned *item = of_plan_find(plan, answer->name);
         if (item && answer->err != KC_OK && answer->err != TOPIC_ALREADY_EXISTS)
             note_failure(plan, item, answer->err, answer->message);
     }

@@ -240,7 +240,7 @@ static kc_err compare_topics(of_platform *platform, of_plan *plan, int32_t timeo
     return KC_OK;
 }
 
-static of_planned *find_item(of_plan *plan, kc_bytes topic)
+of_planned *of_plan_find(of_plan *plan, kc_bytes topic)
 {
     for (size_t i = 0; i < plan->count; i++)
         if (kc_bytes_equal(topic, kc_str(plan->items[i].change.topic)))
@@ -269,7 +269,7 @@ static kc_err compare_all_configs(of_platform *platform, of_plan *plan, int32_t 
         return err ? err->code : KC_ERR_TIMEOUT;
     for (size_t i = 0; i < kc_admin_count(result); i++) {
         const kc_admin_item *answer = kc_admin_item_at(result, i);
-        of_planned *item = find_item(plan, answer->name);
+        of_planned *item = of_plan_find(plan, answer->name);
         size_t entry_count;
         const kc_config_entry *entries = kc_admin_configs(result, i, &entry_count);
         if (!item)

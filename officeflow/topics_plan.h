@@ -29,4 +29,7 @@ struct of_plan {
     bool allow_shrink;
 };
 
+/** The plan's line of a topic; NULL: none. */
+of_planned *of_plan_find(of_plan *plan, kc_bytes topic);
+
 #endif

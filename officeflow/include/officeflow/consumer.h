@@ -56,7 +56,7 @@ KC_API bool of_cancelled(const of_ctx *ctx);
 KC_API void of_complete(of_ctx *ctx, of_result result);
 
 typedef enum of_unhandled {
-    OF_UNHANDLED_ACK, /**< acknowledge, warn once a type */
+    OF_UNHANDLED_ACK, /**< acknowledge; told as OF_NOTICE_UNHANDLED */
     OF_UNHANDLED_DLQ,
     OF_UNHANDLED_FAIL, /**< stop the consumer */
 } of_unhandled;
