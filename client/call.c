@@ -10,7 +10,6 @@
  * Nothing is delivered from inside kc_call(): even what fails at once is told from a task. */
 #include "client/call.h"
 
-#include "client/message_copy.h"
 #include "client/timer.h"
 #include "protocol/base/error.h"
 
@@ -386,7 +385,7 @@ static bool has_no_response(const kc_call_spec *spec)
 
 static kc_err prepare(kc_call_op *op, kc_error *err)
 {
-    op->spec.request = kc_message_copy(op->spec.api->request, op->spec.request, &op->arena);
+    op->spec.request = kp_copy(op->spec.api->request, op->spec.request, &op->arena);
     if (!op->spec.request)
         return kb_error_code(err, KC_ERR_NOMEM);
     KB_TRY(find_versions(op, err));

@@ -491,22 +491,3 @@ bool kc_batch_is_current(const kc_batch *batch)
     const kc_part *part = batch->part;
     return part->consumer && !part->is_revoked && part->version == batch->version;
 }
-
-bool kc_view_header(kc_bytes *pos, kc_header *header_out)
-{
-    return kp_header_next(pos, header_out) == KC_OK;
-}
-
-bool kc_view_find_header(const kc_view *view, kc_bytes name, kc_bytes *value_out)
-{
-    kc_bytes pos = view->headers_raw;
-    kc_header header;
-    bool is_found = false;
-    while (kc_view_header(&pos, &header)) {
-        if (kc_bytes_equal(header.name, name)) {
-            *value_out = header.value;
-            is_found = true;
-        }
-    }
-    return is_found;
-}

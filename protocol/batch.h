@@ -80,7 +80,8 @@ size_t kp_batch_finish(kp_batch_writer *writer);
 
 /** Finish with compression: header and compressed records into `out` (appended). KC_OK and
  * *smaller_out false when compression did not pay: then `out` is as before, and kp_batch_finish()
- * is to be used. The same after a failure, which is one of kp_compress(). */
+ * is to be used; with `smaller_out` NULL it is compressed in any case. `out` is as before also after a
+ * failure, which is one of kp_compress(). */
 KC_NODISCARD kc_err kp_batch_finish_compressed(kp_batch_writer *writer, kp_codec codec, int level,
                                                kb_buf *out, bool *smaller_out);
 /** The same with a cache of contexts. */

@@ -174,7 +174,8 @@ kc_err kp_batch_finish_compressed(kp_batch_writer *writer, kp_codec codec, int l
 kc_err kp_batch_finish_compressed_with(kp_batch_writer *writer, kp_codec_cache *cache,
                                        kp_codec codec, int level, kb_buf *out, bool *smaller_out)
 {
-    *smaller_out = false;
+    if (smaller_out)
+        *smaller_out = false;
     if (out->err != KC_OK)
         return out->err;
     size_t begun = out->len;
@@ -186,12 +187,13 @@ kc_err kp_batch_finish_compressed_with(kp_batch_writer *writer, kp_codec_cache *
         kc_span(writer->data + KP_BATCH_HEADER_BYTES, writer->len - KP_BATCH_HEADER_BYTES);
     kc_err err = kp_compress_with(cache, codec, level, records, out);
     size_t len = out->len - begun;
-    if (err != KC_OK || len >= writer->len) {
+    if (err != KC_OK || (smaller_out && len >= writer->len)) {
         out->len = begun;
         return err;
     }
     put_header(out->data + begun, writer, len, codec);
-    *smaller_out = true;
+    if (smaller_out)
+        *smaller_out = true;
     return KC_OK;
 }
 

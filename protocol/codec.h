@@ -12,13 +12,11 @@
 #include "protocol/base/json.h"
 #include "protocol/desc.h"
 
+#include <kafkac/codec.h>
+
 /** Where and why a message was refused. Text is made by the caller, who knows the broker.
  *  Every `kp_fault *` parameter may be NULL. */
-typedef struct kp_fault {
-    size_t at;          /**< byte offset in the input (decode, JSON), 0 on encode */
-    const char *reason; /**< static text                                          */
-    char path[160];     /**< "topics[0].partitions[1].index"; cut at the left     */
-} kp_fault;
+typedef kc_fault kp_fault;
 
 /** Every field to its default (arrays empty, nullable ones as the schema says). */
 void kp_defaults(const kp_message *message, void *msg_out);
@@ -62,6 +60,10 @@ typedef struct kp_splices {
 KC_NODISCARD kc_err kp_encode(const kp_message *message, int16_t version, const void *msg,
                               kb_buf *out, kp_splices *splices, kp_fault *fault);
 
+/** The same into memory of exactly its size, out of the arena. */
+KC_NODISCARD kc_err kp_encode_in(const kp_message *message, int16_t version, const void *msg,
+                                 kb_arena *arena, kc_bytes *bytes_out, kp_fault *fault);
+
 /** Encoded size in bytes, by the same rules. */
 KC_NODISCARD kc_err kp_size(const kp_message *message, int16_t version, const void *msg,
                             size_t *size_out, kp_fault *fault);
@@ -75,5 +77,16 @@ void kp_json_print(const kp_message *message, int16_t version, const void *msg,
  * and base64 decoded into the arena. */
 KC_NODISCARD kc_err kp_json_read(const kp_message *message, int16_t version, kc_bytes json,
                                  kb_arena *arena, void *msg_out, kp_fault *fault);
+
+/** A copy that shares nothing with `msg`; NULL out of memory. */
+void *kp_copy(const kp_message *message, const void *msg, kb_arena *arena);
+/** Equal in every field of this version, floats by their bits? If not, fault->path says where. */
+bool kp_equal(const kp_message *message, int16_t version, const void *a, const void *b,
+              kp_fault *fault);
+
+/** Visit every field of this version in the schema's order (kc_message_walk). KC_OK,
+ * KC_ERR_VERSION. */
+KC_NODISCARD kc_err kp_walk(const kp_message *message, int16_t version, const void *msg,
+                            kc_walk_fn fn, void *user);
 
 #endif

@@ -396,6 +396,14 @@ static void write_struct(writer *w, const kp_struct_desc *desc, const uint8_t *i
         write_tags(w, desc, in, known_tags);
 }
 
+static void write_message(writer w, const kp_message *message, const void *msg, size_t size)
+{
+    const uint8_t *end = w.pos + size;
+    write_struct(&w, message->root, msg);
+    assert(w.pos == end);
+    (void)end;
+}
+
 kc_err kp_encode(const kp_message *message, int16_t version, const void *msg, kb_buf *out,
                  kp_splices *splices, kp_fault *fault)
 {
@@ -421,7 +429,24 @@ kc_err kp_encode(const kp_message *message, int16_t version, const void *msg, kb
                 .splices = splices,
                 .version = version,
                 .flexible = s.flexible};
-    write_struct(&w, message->root, msg);
-    assert(w.pos == start + size);
+    write_message(w, message, msg, size);
+    return KC_OK;
+}
+
+kc_err kp_encode_in(const kp_message *message, int16_t version, const void *msg, kb_arena *arena,
+                    kc_bytes *bytes_out, kp_fault *fault)
+{
+    assert(message && msg && arena && bytes_out);
+    sizer s = {.version = version, .flexible = version >= message->flexible_from};
+    KB_TRY(measure(message, &s, msg, fault));
+    uint8_t *start = kb_arena_alloc(arena, (size_t)s.total);
+    if (!start) {
+        if (fault)
+            fault->reason = "message is above the memory allowed for it";
+        return KC_ERR_NOMEM;
+    }
+    writer w = {.pos = start, .start = start, .version = version, .flexible = s.flexible};
+    write_message(w, message, msg, (size_t)s.total);
+    *bytes_out = kc_span(start, (size_t)s.total);
     return KC_OK;
 }

@@ -368,7 +368,7 @@ static void produce_line(production *run, uint64_t number, kc_bytes text)
 static cli_line produce_all(production *run)
 {
     cli_lines lines;
-    cli_lines_init(&lines, run->session, STDIN_FILENO);
+    cli_lines_init(&lines, &run->session->mem, run->session->client, STDIN_FILENO);
     lines.stop = &run->has_no_topic;
     kc_bytes text;
     cli_line got;

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: LicenseRef-OfficeFlow
- * Reading standard input in large pieces, line by line, without ever leaving the client alone. */
+ * Reading standard input in large pieces, line by line, without ever leaving the client alone.
+ * What was printed leaves before the input is waited for: who sends one line may wait for its answer. */
 #define _GNU_SOURCE
 #include "officeflow/cli/lines.h"
 
@@ -10,10 +11,10 @@
 
 #define READ_BYTES ((size_t)256 << 10)
 
-void cli_lines_init(cli_lines *lines, cli_session *session, int fd)
+void cli_lines_init(cli_lines *lines, kb_mem *mem, kc_client *client, int fd)
 {
-    *lines = (cli_lines){.session = session, .fd = fd};
-    kb_buf_init(&lines->buf, &session->mem, CLI_LINE_BYTES_MAX + 2 * READ_BYTES);
+    *lines = (cli_lines){.client = client, .fd = fd};
+    kb_buf_init(&lines->buf, mem, CLI_LINE_BYTES_MAX + 2 * READ_BYTES);
 }
 
 void cli_lines_cleanup(cli_lines *lines)
@@ -29,11 +30,13 @@ static bool is_over(const cli_lines *lines)
 /** Until there is something to read; false: there is no use in more. */
 static bool wait_for_input(cli_lines *lines)
 {
-    kc_client *client = lines->session->client;
-    kc_err state = kc_client_dispatch(client, 0);
+    kc_client *client = lines->client;
+    kc_err state = client ? kc_client_dispatch(client, 0) : KC_OK;
+    if (!cli_flush())
+        return false;
     for (;;) {
         struct pollfd fds[] = {{.fd = lines->fd, .events = POLLIN},
-                               {.fd = kc_client_fd(client), .events = POLLIN}};
+                               {.fd = client ? kc_client_fd(client) : -1, .events = POLLIN}};
         int got = poll(fds, 2, state == KC_ERR_AGAIN ? 0 : -1);
         if (is_over(lines))
             return false;
@@ -41,7 +44,7 @@ static bool wait_for_input(cli_lines *lines)
             return true; // what is wrong with it, read() says
         if (got > 0 && fds[0].revents)
             return true;
-        state = kc_client_dispatch(client, 0);
+        state = client ? kc_client_dispatch(client, 0) : KC_OK;
     }
 }
 

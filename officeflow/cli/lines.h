@@ -9,7 +9,7 @@
 #define CLI_LINE_BYTES_MAX ((size_t)64 << 20)
 
 typedef struct cli_lines {
-    cli_session *session;
+    kc_client *client; /**< NULL: none */
     int fd;
     kb_buf buf;
     size_t pos;      /**< of the next line in buf              */
@@ -27,8 +27,8 @@ typedef enum cli_line {
     CLI_LINE_ERROR, /**< standard input can't be read: said    */
 } cli_line;
 
-/** Reads `fd`; the session is open. */
-void cli_lines_init(cli_lines *lines, cli_session *session, int fd);
+/** Reads `fd`. `client` NULL: there is none to be served meanwhile. */
+void cli_lines_init(cli_lines *lines, kb_mem *mem, kc_client *client, int fd);
 void cli_lines_cleanup(cli_lines *lines);
 /** The next line without its end, valid until the next call. Dispatches the client while it waits, and once in a while
  *  when it does not. */

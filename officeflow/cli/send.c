@@ -137,7 +137,7 @@ static bool send_lines(sending *s, int fd)
     kc_bytes text;
     cli_line got;
     s->has_lines = true;
-    cli_lines_init(&lines, s->session, fd);
+    cli_lines_init(&lines, &s->session->mem, s->session->client, fd);
     while ((got = cli_lines_next(&lines, &text)) <= CLI_LINE_TOO_LONG) {
         if (got == CLI_LINE_OK) {
             send_payload(s, lines.number, text);

@@ -16,18 +16,6 @@ typedef struct kc_consumer kc_consumer;
  *  consumer and even the client were freed; what is held counts against the consumer's credit. */
 typedef struct kc_batch kc_batch;
 
-/** A received record: views into its batch, valid until kc_batch_free(). */
-typedef struct kc_view {
-    int64_t offset;
-    int64_t timestamp_ms;
-    kc_timestamp_type timestamp_type;
-    int32_t leader_epoch; /**< -1: not known */
-    kc_bytes key;
-    kc_bytes value;
-    int32_t header_count;
-    kc_bytes headers_raw; /**< for kc_view_header() */
-} kc_view;
-
 /** Special offsets for kc_consumer_seek() and kc_consumer_assign(). */
 enum {
     KC_OFFSET_END = -1,       /**< behind the last record                      */
@@ -146,11 +134,6 @@ KC_API bool kc_batch_is_current(const kc_batch *batch);
 KC_API bool kc_batch_read(kc_batch *batch, kc_view *view_out);
 /** NULL is allowed. */
 KC_API void kc_batch_free(kc_batch *batch);
-/** Walk headers: *pos starts as view->headers_raw; false at the end. */
-KC_API bool kc_view_header(kc_bytes *pos, kc_header *header_out);
-/** Value of the last header of that name (last wins); false: none. */
-KC_API bool kc_view_find_header(const kc_view *view, kc_bytes name, kc_bytes *value_out);
-
 /* ---- position ---- */
 
 /** Stop and go on handing out and fetching; positions stay. Unknown partitions are left out. */

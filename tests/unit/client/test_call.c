@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: LicenseRef-OfficeFlow
  * Calls of any API: routes, versions, retries, deadlines, JSON. */
 #include "client/call.h"
-#include "client/message_copy.h"
 #include "client/metadata.h"
 #include "protocol/codec.h"
 #include "protocol/random_fill.h"
@@ -630,37 +629,6 @@ START_TEST(an_answer_that_can_not_be_read_is_an_error_of_the_call)
     ck_assert(w.code == KC_ERR_TRUNCATED || w.code == KC_ERR_MALFORMED);
     ck_assert_msg(strstr(w.error.text, "ListGroups") != NULL, "%s", w.error.text);
     tear_down(&w);
-}
-END_TEST
-
-START_TEST(a_copy_shares_nothing_with_any_message)
-{
-    for (size_t i = 0; i < kp_api_count(); i++) {
-        const kp_message *message = kp_api_at(i)->request;
-        kb_mem mem;
-        kb_mem_init(&mem, NULL, 0);
-        kb_arena arena, scratch;
-        kb_arena_init(&arena, &mem, 0);
-        kb_arena_init(&scratch, &mem, 0);
-        kb_rand rand;
-        kb_rand_init(&rand, i + 1);
-        void *msg = kb_arena_zalloc(&scratch, message->root->size);
-        ck_assert_int_eq(kp_random_fill(message, message->max, &rand, &scratch, msg), KC_OK);
-        kb_buf before, after;
-        kb_buf_init(&before, &mem, 0);
-        kb_buf_init(&after, &mem, 0);
-        ck_assert_int_eq(kp_encode(message, message->max, msg, &before, NULL, NULL), KC_OK);
-        void *copy = kc_message_copy(message, msg, &arena);
-        ck_assert_ptr_nonnull(copy);
-        kb_arena_cleanup(&scratch); /* a pointer into the original would be found now */
-        ck_assert_int_eq(kp_encode(message, message->max, copy, &after, NULL, NULL), KC_OK);
-        ck_assert_uint_eq(before.len, after.len);
-        ck_assert_mem_eq(before.data, after.data, before.len);
-        kb_buf_cleanup(&before);
-        kb_buf_cleanup(&after);
-        kb_arena_cleanup(&arena);
-        ck_assert_uint_eq(mem.used, 0);
-    }
 }
 END_TEST
 

@@ -37,6 +37,23 @@ typedef struct kc_record {
         .partition = KC_PARTITION_ANY, .timestamp_ms = KC_TIMESTAMP_NOW                            \
     }
 
+/** A received record: views into its batch, valid as long as that (of a consumer: until kc_batch_free()). */
+typedef struct kc_view {
+    int64_t offset;
+    int64_t timestamp_ms;
+    kc_timestamp_type timestamp_type;
+    int32_t leader_epoch; /**< -1: not known */
+    kc_bytes key;
+    kc_bytes value;
+    int32_t header_count;
+    kc_bytes headers_raw; /**< for kc_view_header() */
+} kc_view;
+
+/** Walk headers: *pos starts as view->headers_raw; false at the end. */
+KC_API bool kc_view_header(kc_bytes *pos, kc_header *header_out);
+/** Value of the last header of that name (last wins); false: none. */
+KC_API bool kc_view_find_header(const kc_view *view, kc_bytes name, kc_bytes *value_out);
+
 #ifdef __cplusplus
 }
 #endif
