@@ -2,10 +2,12 @@
  * A consumer on the real Kafka, for the tests of the consumer. */
 #include "tests/broker/consumer_reader.h"
 
+#include <kafkac/unstable/errors.h>
 #include <kafkac/unstable/messages.h>
 
 #include <stdio.h>
 #include <string.h>
+#include <time.h>
 
 static void on_assigned(kc_consumer *consumer, const kc_topic_partition *partitions, size_t count,
                         void *user)
@@ -167,11 +169,23 @@ void reader_call(reader *r, int16_t key, int16_t version, const void *request,
     ck_assert_msg(wait.err == KC_OK, "%s", wait.text);
 }
 
-static void check_produced(const void *message, void *user)
+static void note_error(const void *message, void *user)
 {
-    (void)user;
     const kp_produce_resp *answer = message;
-    ck_assert_int_eq(answer->responses.items[0].partition_responses.items[0].error_code, 0);
+    *(kc_err *)user = answer->responses.items[0].partition_responses.items[0].error_code;
+}
+
+/** Until it is acknowledged: a leader that was just killed may have to be found anew. So a batch may
+ * be written twice. */
+static void produce_until_done(reader *r, const kp_produce_req *request)
+{
+    kc_err code;
+    do {
+        reader_call(r, KP_API_PRODUCE, 9, request, note_error, &code);
+        if (code != KC_OK)
+            (void)kc_client_dispatch(r->client, 100);
+    } while (kc_err_flags(code) & KC_ERRF_RETRIABLE);
+    ck_assert_msg(code == KC_OK, "%s", kc_err_name(code));
 }
 
 /** One batch of `count` records; of a transaction when `producer` is not NULL. */
@@ -181,9 +195,12 @@ void reader_produce(reader *r, const char *topic, int32_t partition, int count,
     uint8_t data[65536];
     kp_batch_writer writer;
     kp_batch_writer_init(&writer, data, sizeof data);
+    /* Not an old one: 30 s after its start, then every 5 minutes, a broker deletes what is older than
+     * retention.ms, even what nobody has read yet. */
+    int64_t now_ms = (int64_t)time(NULL) * 1000;
     for (int i = 0; i < count; i++)
-        ck_assert(kp_batch_append(&writer, 1700000000000 + i, KC_STR("key"), KC_STR("some value"),
-                                  NULL, 0));
+        ck_assert(
+            kp_batch_append(&writer, now_ms + i, KC_STR("key"), KC_STR("some value"), NULL, 0));
     size_t len = kp_batch_finish(&writer);
     kp_batch_seal(data, len, producer);
     if (producer)
@@ -196,5 +213,5 @@ void reader_produce(reader *r, const char *topic, int32_t partition, int count,
         .transactional_id = kc_str(transactional_id), .acks = -1, .timeout_ms = READER_WAIT_MS};
     request.topic_data.items = &item;
     request.topic_data.count = 1;
-    reader_call(r, KP_API_PRODUCE, 9, &request, check_produced, NULL);
+    produce_until_done(r, &request);
 }

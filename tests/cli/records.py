@@ -16,7 +16,7 @@ def text_of(data):
 
 class Tests(Case):
     def test_records_come_back_as_they_were_sent(self):
-        topic = self.create_topic(3)
+        topic = self.create_topic(3, configs=[("retention.ms", "-1")])  # records of any age stay
         records = [
             {"key": "k", "value": "v", "partition": 1, "timestamp": 1234567890123,
              "headers": [["a", "1"], ["a", "2"], ["", "empty name"], ["none", None],
