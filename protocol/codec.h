@@ -37,6 +37,13 @@ KC_NODISCARD kc_err kp_decode_prefix(const kp_message *message, int16_t version,
                                      kb_arena *arena, void *msg_out, size_t *used_out,
                                      kp_fault *fault);
 
+/**
+ * Decode as kp_decode() does, and tell of every stretch of bytes, in order and without a gap, up to
+ * the end or to what is refused (fault->at). Slower, as each has a path made: for tools.
+ */
+KC_NODISCARD kc_err kp_trace(const kp_message *message, int16_t version, kc_bytes in,
+                             kb_arena *arena, kc_wire_fn fn, void *user, kp_fault *fault);
+
 /** A large slice left out of the encoded bytes, to be sent from where it lies. */
 typedef struct kp_splice {
     size_t at; /**< offset in the buffer before which `bytes` belongs */

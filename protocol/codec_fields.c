@@ -15,38 +15,60 @@ const kp_field_desc *kp_field_of_tag(const kp_struct_desc *desc, int16_t version
     return NULL;
 }
 
-static void scalar_default(const kp_field_desc *field, void *out)
+int64_t kp_int_get(uint8_t type, const void *value)
 {
-    int64_t value = field->default_value;
-    switch (field->type) {
+    switch (type) {
     case KP_BOOL:
-        *(bool *)out = value != 0;
+        return *(const bool *)value;
+    case KP_I8:
+        return *(const int8_t *)value;
+    case KP_I16:
+        return *(const int16_t *)value;
+    case KP_U16:
+        return *(const uint16_t *)value;
+    case KP_I32:
+        return *(const int32_t *)value;
+    case KP_I64:
+        return *(const int64_t *)value;
+    default:
+        return 0;
+    }
+}
+
+void kp_int_set(uint8_t type, void *value_out, int64_t number)
+{
+    switch (type) {
+    case KP_BOOL:
+        *(bool *)value_out = number != 0;
         break;
     case KP_I8:
-        *(int8_t *)out = (int8_t)value;
+        *(int8_t *)value_out = (int8_t)number;
         break;
     case KP_I16:
-        *(int16_t *)out = (int16_t)value;
-        break;
     case KP_U16:
-        *(uint16_t *)out = (uint16_t)value;
+        *(uint16_t *)value_out = (uint16_t)number;
         break;
     case KP_I32:
-        *(int32_t *)out = (int32_t)value;
+        *(int32_t *)value_out = (int32_t)number;
         break;
     case KP_I64:
-        *(int64_t *)out = value;
-        break;
-    case KP_F64:
-        *(double *)out = 0;
-        break;
-    case KP_UUID:
-        memset(out, 0, sizeof(kc_uuid));
+        *(int64_t *)value_out = number;
         break;
     default:
-        *(kc_bytes *)out = field->flags & KP_F_DEFAULT_NULL ? KC_NULL : KC_STR("");
         break;
     }
+}
+
+static void scalar_default(const kp_field_desc *field, void *out)
+{
+    if (field->type >= KP_STRING)
+        *(kc_bytes *)out = field->flags & KP_F_DEFAULT_NULL ? KC_NULL : KC_STR("");
+    else if (field->type == KP_UUID)
+        memset(out, 0, sizeof(kc_uuid));
+    else if (field->type == KP_F64)
+        *(double *)out = 0;
+    else
+        kp_int_set(field->type, out, field->default_value);
 }
 
 void kp_field_default(const kp_field_desc *field, void *value_out)
@@ -73,33 +95,22 @@ void kp_defaults(const kp_message *message, void *msg_out)
     kp_struct_defaults(message->root, msg_out);
 }
 
-static bool scalar_is_default(const kp_field_desc *field, const void *value)
+static bool bytes_are_default(const kp_field_desc *field, const kc_bytes *bytes)
 {
-    int64_t expected = field->default_value;
-    switch (field->type) {
-    case KP_BOOL:
-        return *(const bool *)value == (expected != 0);
-    case KP_I8:
-        return *(const int8_t *)value == expected;
-    case KP_I16:
-        return *(const int16_t *)value == expected;
-    case KP_U16:
-        return *(const uint16_t *)value == expected;
-    case KP_I32:
-        return *(const int32_t *)value == expected;
-    case KP_I64:
-        return *(const int64_t *)value == expected;
-    case KP_F64:
-        return *(const double *)value == 0;
-    case KP_UUID:
-        return kc_uuid_is_zero(*(const kc_uuid *)value);
-    default:
-        break;
-    }
-    const kc_bytes *bytes = value;
     if (field->flags & KP_F_DEFAULT_NULL || (!bytes->ptr && field->nullable_from < 0))
         return bytes->ptr == NULL;
     return bytes->ptr != NULL && bytes->len == 0;
+}
+
+static bool scalar_is_default(const kp_field_desc *field, const void *value)
+{
+    if (field->type >= KP_STRING)
+        return bytes_are_default(field, value);
+    if (field->type == KP_UUID)
+        return kc_uuid_is_zero(*(const kc_uuid *)value);
+    if (field->type == KP_F64)
+        return *(const double *)value == 0;
+    return kp_int_get(field->type, value) == field->default_value;
 }
 
 bool kp_field_is_default(const kp_field_desc *field, const void *value)

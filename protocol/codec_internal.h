@@ -34,6 +34,11 @@ static inline bool kp_field_is_nullable(const kp_field_desc *field, int16_t vers
     return field->nullable_from >= 0 && version >= field->nullable_from;
 }
 
+/** A value that is a whole number (bool too); 0 of other types. */
+int64_t kp_int_get(uint8_t type, const void *value);
+/** Its lowest bits, as many as the type has; nothing for other types. */
+void kp_int_set(uint8_t type, void *value_out, int64_t number);
+
 /** The field this tag means in this version; NULL: none. */
 const kp_field_desc *kp_field_of_tag(const kp_struct_desc *desc, int16_t version, uint32_t tag);
 

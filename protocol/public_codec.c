@@ -201,3 +201,9 @@ kc_err kc_message_walk(const kc_schema *schema, int16_t version, const void *msg
 {
     return kp_walk(schema, version, msg, fn, user);
 }
+
+kc_err kc_message_trace(const kc_schema *schema, int16_t version, kc_bytes in, kc_arena *arena,
+                        kc_wire_fn fn, void *user, kc_fault *fault)
+{
+    return kp_trace(schema, version, in, &arena->arena, fn, user, fault);
+}

@@ -203,6 +203,38 @@ typedef kc_walk (*kc_walk_fn)(const kc_node *node, void *user);
 KC_API KC_NODISCARD kc_err kc_message_walk(const kc_schema *schema, int16_t version,
                                            const void *msg, kc_walk_fn fn, void *user);
 
+/** What a stretch of bytes of an encoded message is. */
+typedef enum kc_wire_part {
+    KC_WIRE_VALUE,     /**< a number, boolean, uuid, or the contents of a string, bytes, records */
+    KC_WIRE_LENGTH,    /**< in front of a string, bytes, records                    */
+    KC_WIRE_COUNT,     /**< in front of an array                                    */
+    KC_WIRE_MARK,      /**< in front of a nullable struct: 1, or -1 for null        */
+    KC_WIRE_TAG_COUNT, /**< number of tagged fields, at the end of each struct      */
+    KC_WIRE_TAG,       /**< number of a tagged field                                */
+    KC_WIRE_TAG_SIZE,
+    KC_WIRE_TAG_DATA, /**< of a tagged field the schema does not know               */
+} kc_wire_part;
+
+/** At least one byte; contents that are empty are not told of. */
+typedef struct kc_wire_item {
+    kc_wire_part part;
+    kc_type type;     /**< of the field; of a count that of the items; of tags KC_TYPE_STRUCT     */
+    size_t at, len;   /**< the bytes in the input                                                 */
+    int64_t number;   /**< its value, where it is a whole number: lengths and counts as meant, -1
+                         null; 0 where it is none                                               */
+    uint8_t depth;    /**< structs it is in: 0 directly in the message                            */
+    bool is_varint;   /**< the number is an unsigned varint (KIP-482)                             */
+    const char *path; /**< "topics[0].name", of tags that of their struct; valid during the call */
+} kc_wire_item;
+
+typedef void (*kc_wire_fn)(const kc_wire_item *item, void *user);
+
+/** Decode as kc_message_decode() does, and tell of every stretch of bytes, in order and without a gap,
+ * up to the end or to what is refused (fault->at). Errors as kc_message_decode(). */
+KC_API KC_NODISCARD kc_err kc_message_trace(const kc_schema *schema, int16_t version, kc_bytes in,
+                                            kc_arena *arena, kc_wire_fn fn, void *user,
+                                            kc_fault *fault);
+
 /* ---- frames ---- */
 
 /** A request or response as it stands on a connection: size, header, body. */
