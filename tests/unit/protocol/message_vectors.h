@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: LicenseRef-OfficeFlow
  * Reads tests/vectors/messages.txt: messages of every API and version as the official Java classes
- * (tests/vectors/MessageVectors.java) wrote them. */
+ * (tests/conformance/Messages.java) wrote them. */
 #ifndef TESTS_MESSAGE_VECTORS_H
 #define TESTS_MESSAGE_VECTORS_H
 
