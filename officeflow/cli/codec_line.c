@@ -24,6 +24,7 @@ static void answer_line(cli_codec_line *line, cli_codec_answer_fn answer, kc_byt
 {
     size_t before = cli_out()->len;
     kc_arena_reset(line->arena);
+    kb_arena_reset(&line->text);
     line->fault = (kc_fault){.reason = NULL};
     if (answer(line, text))
         return;
@@ -42,6 +43,7 @@ int cli_codec_lines(cli_codec_answer_fn answer)
     }
     cli_lines lines;
     cli_lines_init(&lines, &mem, NULL, STDIN_FILENO);
+    kb_arena_init(&line.text, &mem, CLI_CODEC_BYTES_MAX);
     kb_buf_init(&line.hex, &mem, 0);
     kc_bytes text;
     cli_line got;
@@ -52,6 +54,7 @@ int cli_codec_lines(cli_codec_answer_fn answer)
             print_fault(&(kc_fault){.reason = "the line is longer than 64 MiB"});
     }
     kb_buf_cleanup(&line.hex);
+    kb_arena_cleanup(&line.text);
     kc_arena_free(line.arena);
     cli_lines_cleanup(&lines);
     return got == CLI_LINE_END ? CLI_OK : CLI_ERROR;
@@ -120,12 +123,8 @@ bool cli_codec_text(cli_codec_line *line, const cli_member *member, kc_bytes *ou
     *out = KC_NULL;
     if (!member->raw.ptr)
         return true;
-    kc_bytes inner = kc_span(member->raw.ptr + 1, member->raw.len - 2);
-    if (inner.len == 0 || !memchr(inner.ptr, '\\', inner.len)) {
-        *out = inner;
-        return true;
-    }
-    return cli_codec_wrong(line, "member \"%s\" needs no escapes", member->name);
+    return kb_json_unescape(member->raw, &line->text, out) ||
+           cli_codec_wrong(line, "out of memory");
 }
 
 bool cli_codec_int(cli_codec_line *line, const cli_member *member, int64_t min, int64_t max,

@@ -23,6 +23,7 @@ typedef struct cli_member {
 /** One line being answered. */
 typedef struct cli_codec_line {
     kc_arena *arena; /**< reset for each line */
+    kb_arena text;   /**< the same, for strings with escapes */
     kb_buf hex;      /**< used again          */
     kc_fault fault;  /**< what is wrong with the line */
     char why[160];   /**< text of fault.reason where that is made */

@@ -195,9 +195,10 @@ static bool read_header(batch_reader *r, kb_json_reader *json, kc_header *out)
 {
     kb_json_type type = kb_json_next(json);
     kc_bytes raw = json->raw, value = KC_STR("null");
-    if (type != KB_JSON_STRING || memchr(raw.ptr, '\\', raw.len))
+    if (type != KB_JSON_STRING)
         return cli_codec_wrong(r->line, "a header is [\"name\", {\"b64\":\"...\"} or null]");
-    out->name = kc_span(raw.ptr + 1, raw.len - 2);
+    if (!kb_json_unescape(raw, &r->line->text, &out->name))
+        return cli_codec_wrong(r->line, "out of memory");
     type = kb_json_next(json);
     if (type == KB_JSON_OBJECT) {
         if (kb_json_next(json) != KB_JSON_KEY || !kb_json_string_is(json->raw, KC_STR("b64")))

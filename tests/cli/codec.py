@@ -97,6 +97,14 @@ class Tests(Case):
             self.assertEqual((batch["producerId"], batch["isTransactional"], batch["deleteHorizonMs"]), (7, True, None))
             self.assertEqual(batch["records"], [{"offset": 40 + i, **record} for i, record in enumerate(records)])
 
+    def test_strings_may_have_escapes(self):
+        headers = [["\0\"\\", None], ["Schl\u00fcssel", None], ["\U0001f511", None]]
+        written, again = self.answers("batch", line(records=[{"headers": headers}]),
+                                      r'{"compression":"\u006cz4","records":[{}]}')
+        read, packed = self.answers("records", line(written), line(again))
+        self.assertEqual(read["batches"][0]["records"][0]["headers"], headers)
+        self.assertEqual(packed["batches"][0]["compression"], "lz4")
+
     def test_control_batches_name_their_type(self):
         written, = self.answers("batch", line(isControl=True, producerId=1, producerEpoch=0,
                                               records=[{"timestamp": 5, "key64": "AAAAAQ==", "value64": "AAAAAAAA"}]))
