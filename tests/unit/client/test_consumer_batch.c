@@ -339,10 +339,9 @@ END_TEST
 
 static void put_old(kb_buf *out, int64_t offset, int8_t magic, const char *value)
 {
-    old_message_put(out, &(old_message){.offset = offset,
-                                        .magic = magic,
-                                        .timestamp = 5000,
-                                        .value = kc_str(value)});
+    old_message_put(
+        out, &(old_message){
+                 .offset = offset, .magic = magic, .timestamp = 5000, .value = kc_str(value)});
 }
 
 START_TEST(message_sets_of_old_brokers_are_read)
@@ -362,7 +361,8 @@ START_TEST(message_sets_of_old_brokers_are_read)
     put_old(&out, 1, 1, "v3");
     put_old(&out, 2, 1, "v4");
     old_message_wrap(
-        &out, &(old_message){.offset = 4, .magic = 1, .attributes = KP_CODEC_GZIP, .timestamp = 5000});
+        &out,
+        &(old_message){.offset = 4, .magic = 1, .attributes = KP_CODEC_GZIP, .timestamp = 5000});
     world_append_raw(log, kb_buf_bytes(&out), 5);
     world_append(log, 2, KP_CODEC_NONE);
     world_assign(&w, 1, 0);

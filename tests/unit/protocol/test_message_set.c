@@ -348,10 +348,9 @@ static void message(int64_t offset, int8_t magic, int8_t attributes, kc_bytes va
 /* Take what `made` holds so far as the inner set of a wrapper, which then is all of `made`. */
 static void wrap(int64_t offset, int8_t magic, int8_t attributes)
 {
-    old_message_wrap(&made, &(old_message){.offset = offset,
-                                           .magic = magic,
-                                           .attributes = attributes,
-                                           .timestamp = TIME});
+    old_message_wrap(
+        &made, &(old_message){
+                   .offset = offset, .magic = magic, .attributes = attributes, .timestamp = TIME});
 }
 
 /* What taking the set gives, and whether it was moved behind. */
