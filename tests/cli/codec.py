@@ -2,6 +2,7 @@
 """officeflow codec: JSON lines in, JSON lines out, without a broker."""
 import base64
 import json
+import re
 
 from program import ERROR, Case, main
 
@@ -128,6 +129,48 @@ class Tests(Case):
         for words in (("Nothing",), ("Fetch", "99"), ("Fetch", "x")):
             out, err = self.run_program("codec", "schema", *words, code=ERROR)
             self.assertRegex(err, r"\Aofficeflow: codec schema: .*\n\Z")
+
+    def test_a_request_frame_is_explained_byte_by_byte(self):
+        encoded, = self.answers("encode", line(METADATA, frame=True, header={"correlationId": 5, "clientId": "me"},
+                                               json={"topics": [{"name": "t"}]}))
+        out, _ = self.run_program("codec", "explain", encoded["hex"])
+        rows = re.findall(r"^ *(\d+)  ((?:[0-9a-f]{2} ?)+?)(?:  +(\S.*?)(?:  +(\S.*))?)?$", out, re.M)
+        self.assertEqual("".join(row[1] for row in rows).replace(" ", ""), encoded["hex"])
+        values = {row[2]: row[3] for row in rows if row[3]}
+        self.assertEqual(values["header.clientId"], '"me"')
+        self.assertEqual(values["topics (count)"], "1")
+        self.assertEqual(values["topics[0].name"], '"t"')
+        self.assertEqual(values["header (tags)"], "0")
+
+    def test_hex_may_come_in_pieces_on_standard_input_and_name_its_message(self):
+        out, _ = self.run_program("codec", "explain", "Metadata", "request", "12", stdin="0x01 01\n00:00\n")
+        self.assertIn("allowAutoTopicCreation", out)
+        heartbeat = {"name": "Heartbeat", "kind": "response", "version": 4, "frame": True}
+        encoded, = self.answers("encode", line(heartbeat, header={"correlationId": 9}, json={"errorCode": 27}))
+        out, _ = self.run_program("codec", "explain", "--frame", "Heartbeat", "response", "4", encoded["hex"])
+        self.assertRegex(out, r"errorCode +27\n")
+
+    def test_what_can_not_be_read_is_shown_up_to_there(self):
+        out, err = self.run_program("codec", "explain", "Metadata", "request", "12", "0101", code=ERROR)
+        self.assertRegex(out, r"allowAutoTopicCreation +true\n")
+        self.assertIn("byte 2, includeTopicAuthorizedOperations: ", err)
+        out, err = self.run_program("codec", "explain", "Metadata", "request", "12", "01010000ff", code=ERROR)
+        self.assertRegex(out, r"4  ff +not read\n")
+        for words in (("zz",), ("Metadata", "request"), ("Metadata", "reply", "1", "00"), ("No", "request", "1", "00"),
+                      ("Metadata", "request", "x", "00"), ("000000",)):
+            out, err = self.run_program("codec", "explain", *words, code=ERROR)
+            self.assertRegex(err, r"\Aofficeflow: .*\n\Z")
+
+    def test_batches_in_a_field_of_records_are_told(self):
+        written, = self.answers("batch", line(compression="zstd", records=[{"timestamp": 5, "value64": "aGk="}] * 3))
+        records = base64.b64encode(bytes.fromhex(written["hex"])).decode()
+        produce = {"name": "Produce", "kind": "request", "version": 9}
+        encoded, = self.answers("encode", line(produce, json={"topicData": [
+            {"name": "t", "partitionData": [{"index": 0, "records": records}]}]}))
+        out, _ = self.run_program("codec", "explain", "Produce", "request", "9", encoded["hex"])
+        self.assertIn("batch: magic 2, zstd, offsets 0 to 2, 3 records\n", out)
+        full, _ = self.run_program("codec", "explain", "--full", "Produce", "request", "9", encoded["hex"])
+        self.assertGreater(full.count("\n"), out.count("\n"))
 
 
 if __name__ == "__main__":
