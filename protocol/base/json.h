@@ -89,8 +89,8 @@ void kb_json_array(kb_json_writer *writer);
 void kb_json_array_end(kb_json_writer *writer);
 void kb_json_key(kb_json_writer *writer, kc_bytes name);
 void kb_json_key_str(kb_json_writer *writer, const char *name);
-/** Escapes ", \ and control characters only; the text must be valid UTF-8 (else U+FFFD for each bad
- * byte). A null slice writes null. */
+/** Escapes ", \ and control characters only; what is not valid UTF-8 becomes U+FFFD, as in Java
+ * (kb_utf8_broken). A null slice writes null. */
 void kb_json_string(kb_json_writer *writer, kc_bytes text);
 void kb_json_str(kb_json_writer *writer, const char *text);
 void kb_json_int(kb_json_writer *writer, int64_t value);

@@ -122,11 +122,12 @@ static void put_string(kb_buf *buf, kc_bytes text)
         pos += run;
         if (pos == text.len)
             break;
-        if (text.ptr[pos] < 0x80)
-            put_escaped(buf, text.ptr[pos]);
-        else
+        if (text.ptr[pos] < 0x80) {
+            put_escaped(buf, text.ptr[pos++]);
+        } else {
             kb_buf_put(buf, "\xEF\xBF\xBD", 3); // U+FFFD
-        pos++;
+            pos += kb_utf8_broken(text.ptr + pos, text.len - pos);
+        }
     }
     kb_buf_put_byte(buf, '"');
 }

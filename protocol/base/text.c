@@ -23,23 +23,42 @@ static inline bool is_continuation(uint8_t byte)
     return (byte & 0xc0) == 0x80;
 }
 
-size_t kb_utf8_sequence(const uint8_t *ptr, size_t len)
+/* How many bytes at `ptr` can begin a character, by the table of well-formed sequences (Unicode 3.9,
+ * table 3-7), but for surrogates, which are left to the caller; 0: not even the first. */
+static size_t well_begun(const uint8_t *ptr, size_t len, size_t size)
 {
     uint8_t lead = ptr[0];
-    if (lead < 0x80)
-        return 1;
-    size_t size = lead < 0xe0 ? 2 : lead < 0xf0 ? 3 : 4;
-    if (lead < 0xc2 || lead > 0xf4 || len < size)
+    if (lead < 0xc2 || lead > 0xf4)
         return 0;
-    for (size_t i = 1; i < size; i++) {
-        if (!is_continuation(ptr[i]))
-            return 0;
-    }
-    uint8_t second = ptr[1];
-    bool is_overlong = (lead == 0xe0 && second < 0xa0) || (lead == 0xf0 && second < 0x90);
-    bool is_surrogate = lead == 0xed && second > 0x9f;
-    bool is_above_max = lead == 0xf4 && second > 0x8f;
-    return is_overlong || is_surrogate || is_above_max ? 0 : size;
+    uint8_t low = lead == 0xe0 ? 0xa0 : lead == 0xf0 ? 0x90 : 0x80;
+    uint8_t high = lead == 0xf4 ? 0x8f : 0xbf;
+    if (len < 2 || ptr[1] < low || ptr[1] > high)
+        return 1;
+    size_t count = 2;
+    while (count < size && count < len && is_continuation(ptr[count]))
+        count++;
+    return count;
+}
+
+static size_t size_by_lead(uint8_t lead)
+{
+    return lead < 0xe0 ? 2 : lead < 0xf0 ? 3 : 4;
+}
+
+size_t kb_utf8_sequence(const uint8_t *ptr, size_t len)
+{
+    if (ptr[0] < 0x80)
+        return 1;
+    size_t size = size_by_lead(ptr[0]);
+    bool is_whole = well_begun(ptr, len, size) == size;
+    bool is_surrogate = is_whole && ptr[0] == 0xed && ptr[1] > 0x9f;
+    return is_whole && !is_surrogate ? size : 0;
+}
+
+size_t kb_utf8_broken(const uint8_t *ptr, size_t len)
+{
+    size_t count = well_begun(ptr, len, size_by_lead(ptr[0]));
+    return count > 0 ? count : 1;
 }
 
 bool kb_utf8_is_valid(kc_bytes text)

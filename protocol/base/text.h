@@ -9,6 +9,9 @@
 bool kb_utf8_is_valid(kc_bytes text);
 /** Bytes of the one character at `ptr`, `len` > 0 bytes being there; 0: invalid. */
 size_t kb_utf8_sequence(const uint8_t *ptr, size_t len);
+/** Where there is none: how many bytes one U+FFFD is to take the place of, as in Java's decoder: what
+ * could have begun a character (the "maximal subpart" of Unicode 3.9), or a surrogate. 1 to 3. */
+size_t kb_utf8_broken(const uint8_t *ptr, size_t len);
 /** Write a code point that is no surrogate; returns how many bytes it took. */
 size_t kb_utf8_put(uint8_t out[4], uint32_t code_point);
 /** Length of the text without a character at its end that was cut in the middle. */

@@ -107,17 +107,17 @@ END_TEST
 
 #define REPLACED "\xEF\xBF\xBD"
 
-START_TEST(each_byte_that_is_no_utf8_becomes_a_replacement_character)
+START_TEST(what_is_no_utf8_becomes_replacement_characters)
 {
     open_writer();
     kb_json_string(&out, KC_STR("a\xFFz"));
     check_text("\"a" REPLACED "z\"");
     kb_json_string(&out, KC_STR("\xED\xA0\x80"));
-    check_text("\"" REPLACED REPLACED REPLACED "\"");
+    check_text("\"" REPLACED "\"");
     kb_json_string(&out, KC_STR("12345678\xC3"));
     check_text("\"12345678" REPLACED "\"");
     kb_json_string(&out, KC_STR("\xE2\x82"));
-    check_text("\"" REPLACED REPLACED "\"");
+    check_text("\"" REPLACED "\"");
     close_writer();
 }
 END_TEST

@@ -82,6 +82,32 @@ START_TEST(every_lead_and_second_byte_agrees_with_the_table_of_rfc_3629)
 }
 END_TEST
 
+START_TEST(broken_text_is_replaced_in_the_pieces_that_java_takes)
+{
+    static const struct {
+        const char *bytes;
+        size_t len, taken;
+    } cases[] = {
+        {"\x80\x80", 2, 1},         /* no lead                              */
+        {"\xc0\xaf", 2, 1},         /* over-long                            */
+        {"\xe2\x82", 2, 2},         /* cut                                  */
+        {"\xe2\x82x", 3, 2},        /* interrupted                          */
+        {"\xe2x", 2, 1},            //
+        {"\xe0\x9f\x80", 3, 1},     /* over-long: its second byte is wrong  */
+        {"\xed\xa0\x80", 3, 3},     /* a surrogate                          */
+        {"\xed\xa0", 2, 2},         /* the same, cut                        */
+        {"\xf0\x9f\x98", 3, 3},     /* cut                                  */
+        {"\xf4\x90\x80\x80", 4, 1}, /* above U+10FFFF                       */
+        {"\xf5\x80", 2, 1},
+    };
+    for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
+        const uint8_t *bytes = (const uint8_t *)cases[i].bytes;
+        ck_assert_uint_eq(kb_utf8_sequence(bytes, cases[i].len), 0);
+        ck_assert_uint_eq(kb_utf8_broken(bytes, cases[i].len), cases[i].taken);
+    }
+}
+END_TEST
+
 START_TEST(a_bad_byte_is_found_at_every_place_of_a_long_text)
 {
     uint8_t text[40];
