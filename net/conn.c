@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: LicenseRef-OfficeFlow
- * Life and death of a connection: states, deadlines, the end. Set-up, reading and writing are in
- * conn_setup.c, conn_read.c and conn_write.c.
+ * Life and death of a connection: states, deadlines, the end. Connecting, set-up, reading and writing
+ * are in conn_connect.c, conn_setup.c, conn_read.c and conn_write.c.
  *
  * One timer serves all deadlines: it is moved earlier when a nearer one comes up, and when it fires
  * it looks for what is due and goes to the next. So a request that is answered costs no heap
@@ -181,7 +181,11 @@ static void on_timer(kn_timer *timer)
 {
     kn_conn *conn = timer->user;
     int64_t now_us = kn_loop_now_us(conn->env->loop);
-    if (conn->state < KN_CONN_READY) {
+    if (conn->state < KN_CONN_SETUP) {
+        kn_conn_connect_timer(conn);
+        return;
+    }
+    if (conn->state == KN_CONN_SETUP) {
         kn_conn_setup_timer(conn);
         return;
     }
@@ -226,6 +230,7 @@ kc_err kn_conn_open(const kn_conn_options *options, kn_conn **conn_out)
     conn->broker_id = options->broker_id;
     conn->owner = options->owner;
     conn->rotation = options->rotation;
+    conn->next_attempt_us = INT64_MAX;
     conn->setup_version = options->api_versions_version;
     conn->ring_cap = ring_cap;
     kb_list_init(&conn->node);
@@ -265,7 +270,7 @@ void kn_conn_fail(kn_conn *conn, const kc_error *error)
     conn->was_idle = conn->state >= KN_CONN_READY && kn_conn_load(conn) == 0;
     conn->error = *error;
     conn->error.broker_id = conn->broker_id;
-    kn_network_cancel(conn->env->network, &conn->lookup);
+    kn_conn_connect_cancel(conn);
     if (conn->transport)
         kn_transport_close(conn->transport);
     conn->transport = NULL;

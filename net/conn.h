@@ -34,6 +34,8 @@
 #define KN_READ_PROBE_BYTES ((size_t)4 * 1024)
 /** Pieces of one sendmsg(). */
 #define KN_WRITE_PIECES_MAX 128
+/** How long an address may be silent before the next one is tried, too (RFC 8305, section 5). */
+#define KN_ATTEMPT_DELAY_US INT64_C(250000)
 /** Most requests in flight on one connection, whatever is configured. */
 #define KN_IN_FLIGHT_MAX 1024
 
@@ -104,6 +106,12 @@ typedef struct kn_sent {
     int16_t version;
 } kn_sent;
 
+/** One address in the race to be connected. */
+typedef struct kn_attempt {
+    kn_conn *conn;
+    kn_transport *transport; /**< NULL: not under way */
+} kn_attempt;
+
 /** Bytes received that make no whole frame yet. */
 typedef struct kn_receive {
     uint8_t head[KP_FRAME_SIZE_BYTES];
@@ -132,13 +140,17 @@ struct kn_conn {
     bool has_answered;   /**< a request after the set-up */
     kn_request *expired; /**< the one whose time ran out */
 
-    /* set-up (conn_setup.c) */
+    /* connecting (conn_connect.c) */
     kn_lookup lookup;
     uint32_t rotation;
-    size_t tried; /**< addresses tried */
+    kn_attempt attempts[KN_ADDRESSES_MAX];
+    size_t tried;            /**< of them begun          */
+    size_t racing;           /**< of these under way      */
+    int64_t next_attempt_us; /**< INT64_MAX: none is left */
+
+    /* set-up (conn_setup.c) */
     int64_t setup_started_us;
     int64_t setup_deadline_us;
-    int64_t address_deadline_us;
     size_t step;
     bool closed_by_peer;   /**< in answer to the first request of the set-up */
     int16_t setup_version; /**< of ApiVersions, as asked last */
@@ -208,8 +220,12 @@ const char *kn_conn_name(const kn_conn *conn, char *buf, size_t cap);
 /** conn_request.c: hand the request back to its owner. */
 void kn_request_complete(kn_request *request, kn_reply *reply);
 void kn_request_fail(kn_request *request, const kc_error *error, bool was_sent, int32_t broker_id);
-/** conn_setup.c */
+/** conn_connect.c: begin with the look-up. */
 void kn_conn_start(kn_conn *conn);
+/** conn_connect.c: forget the look-up and all addresses under way. */
+void kn_conn_connect_cancel(kn_conn *conn);
+void kn_conn_connect_timer(kn_conn *conn);
+/** conn_setup.c */
 void kn_conn_setup_timer(kn_conn *conn);
 void kn_conn_on_event(void *user, unsigned events, const kc_error *error);
 /** conn_write.c: the same with the version given. */

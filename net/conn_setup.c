@@ -1,13 +1,8 @@
 /* SPDX-License-Identifier: LicenseRef-OfficeFlow
- * From a name to a connection that can carry requests.
- *
- * RESOLVING   a fresh look-up for every attempt: addresses move (complaint 23).
- * CONNECTING  the addresses one after the other, beginning with another one after each failed
- * attempt. Each has its share of what is left of the set-up time, so a silent one doesn't eat all
- * of it. A transport which wraps another (TLS) shakes hands in this state. SETUP       the steps
- * below, in order. A step sends requests of its own on the connection and ends with finish_step().
- * SASL is a further step, behind ApiVersions, which says the versions of SaslHandshake and
- * SaslAuthenticate and which brokers answer before authentication.
+ * From bytes that flow to a connection that can carry requests: the steps below, in order. A step
+ * sends requests of its own on the connection and ends with finish_step(). SASL is a further step,
+ * behind ApiVersions, which says the versions of SaslHandshake and SaslAuthenticate and which
+ * brokers answer before authentication.
  *
  * ApiVersions (trap 51, KIP-511): asked anew on each connection. With error 35 the body is v0,
  * whatever was asked, and may list only key 18; then ask once more with a strictly lower version.
@@ -66,125 +61,26 @@ static void fail_setup(kn_conn *conn, kc_err code, kc_phase phase, const char *w
     kn_conn_fail(conn, &error);
 }
 
-/* ---- names and addresses */
-
-static const char *hint_of(const kn_conn *conn)
-{
-    return conn->broker_id >= 0 ? "is the broker running and its advertised.listeners right?"
-                                : "is the broker running and bootstrap.servers right?";
-}
-
-/** No address is left: say what became of the last one. */
-static void fail_connect(kn_conn *conn, const kc_error *cause)
-{
-    char address[KN_ADDRESS_TEXT_MAX] = "";
-    size_t last = (conn->rotation + conn->tried - 1) % conn->lookup.count;
-    kn_address literal;
-    if (!kn_address_parse(kc_str(conn->host), conn->port, &literal))
-        kn_address_format(&conn->lookup.addresses[last], address);
-    char name[KN_HOST_MAX + 64];
-    kc_error error;
-    kb_error_set(&error, cause->code, "connect to %s%s%s%s: %s; %s",
-                 kn_conn_name(conn, name, sizeof name), address[0] ? " (" : "", address,
-                 address[0] ? ")" : "", cause->text, hint_of(conn));
-    error.os_errno = cause->os_errno;
-    error.phase = cause->phase;
-    error.flags |= cause->flags;
-    kn_conn_fail(conn, &error);
-}
-
-static void try_addresses(kn_conn *conn, const kc_error *last_cause)
-{
-    int64_t now_us = kn_loop_now_us(conn->env->loop);
-    kc_error cause = *last_cause;
-    while (conn->tried < conn->lookup.count) {
-        size_t left = conn->lookup.count - conn->tried;
-        size_t index = (conn->rotation + conn->tried) % conn->lookup.count;
-        conn->tried++;
-        const kn_open_options options = {.address = conn->lookup.addresses[index],
-                                         .host = kc_str(conn->host),
-                                         .send_buffer_bytes = conn->env->send_buffer_bytes,
-                                         .receive_buffer_bytes = conn->env->receive_buffer_bytes,
-                                         .on_event = kn_conn_on_event,
-                                         .user = conn};
-        if (kn_network_open(conn->env->network, &options, &conn->transport, &cause) == KC_OK) {
-            conn->address_deadline_us = now_us + (conn->setup_deadline_us - now_us) / (int64_t)left;
-            kn_timer_stop(conn->env->loop, &conn->timer);
-            kn_conn_wake_by(conn, conn->address_deadline_us);
-            return;
-        }
-    }
-    fail_connect(conn, &cause);
-}
-
-static void on_resolved(kn_lookup *lookup)
-{
-    kn_conn *conn = lookup->user;
-    assert(conn->state == KN_CONN_RESOLVING);
-    char text[256];
-    if (lookup->err != KC_OK) {
-        const char *reason = lookup->reason ? lookup->reason : kc_err_text(lookup->err);
-        snprintf(text, sizeof text, "host name could not be resolved: %s; is it right, and DNS?",
-                 reason);
-        fail_setup(conn, lookup->err, KC_PHASE_DNS, text);
-        return;
-    }
-    kn_conn_set_state(conn, KN_CONN_CONNECTING);
-    kc_error none;
-    kb_error_code(&none, KC_ERR_CONNECT);
-    try_addresses(conn, &none);
-}
-
-void kn_conn_start(kn_conn *conn)
-{
-    kn_conn_set_state(conn, KN_CONN_RESOLVING);
-    kn_conn_wake_by(conn, conn->setup_deadline_us);
-    conn->lookup.host = kc_str(conn->host);
-    conn->lookup.port = conn->port;
-    conn->lookup.done = on_resolved;
-    conn->lookup.user = conn;
-    kn_network_resolve(conn->env->network, &conn->lookup);
-}
-
-static void next_address(kn_conn *conn, const kc_error *cause)
-{
-    kn_transport_close(conn->transport);
-    conn->transport = NULL;
-    try_addresses(conn, cause);
-}
-
 void kn_conn_setup_timer(kn_conn *conn)
 {
     int64_t now_us = kn_loop_now_us(conn->env->loop);
-    char text[160];
-    kc_error cause;
-    int64_t waited_ms = (now_us - conn->setup_started_us) / 1000;
-    if (conn->state == KN_CONN_CONNECTING && now_us >= conn->address_deadline_us) {
-        kb_error_set(&cause, KC_ERR_CONNECT, "no answer after %lld ms", (long long)waited_ms);
-        cause.phase = KC_PHASE_CONNECT;
-        next_address(conn, &cause);
-    } else if (now_us < conn->setup_deadline_us) {
+    if (now_us < conn->setup_deadline_us) {
         kn_conn_wake_by(conn, conn->setup_deadline_us);
-    } else if (conn->state == KN_CONN_RESOLVING) {
-        snprintf(text, sizeof text, "no answer from DNS after %lld ms", (long long)waited_ms);
-        fail_setup(conn, KC_ERR_RESOLVE, KC_PHASE_DNS, text);
-    } else {
-        snprintf(text, sizeof text,
-                 "connected, but no answer to %s after %lld ms; is it a Kafka listener of this "
-                 "security.protocol?",
-                 steps[conn->step].name, (long long)waited_ms);
-        fail_setup(conn, KC_ERR_CONNECT, KC_PHASE_API, text);
+        return;
     }
+    char text[160];
+    snprintf(text, sizeof text,
+             "connected, but no answer to %s after %lld ms; is it a Kafka listener of this "
+             "security.protocol?",
+             steps[conn->step].name, (long long)(now_us - conn->setup_started_us) / 1000);
+    fail_setup(conn, KC_ERR_CONNECT, KC_PHASE_API, text);
 }
 
 void kn_conn_on_event(void *user, unsigned events, const kc_error *error)
 {
     kn_conn *conn = user;
-    if (events & KN_EVENT_FAILED) {
-        assert(conn->state == KN_CONN_CONNECTING);
-        next_address(conn, error);
-        return;
-    }
+    (void)error;
+    assert(!(events & KN_EVENT_FAILED));
     if (events & KN_EVENT_OPEN) {
         kn_conn_set_state(conn, KN_CONN_SETUP);
         kn_timer_stop(conn->env->loop, &conn->timer);

@@ -121,7 +121,7 @@ START_TEST(all_addresses_of_a_name_are_tried)
 }
 END_TEST
 
-START_TEST(a_silent_address_takes_only_its_share_of_the_time)
+START_TEST(the_next_address_is_tried_when_one_is_silent_and_the_first_to_open_wins)
 {
     fixture f;
     init(&f, 0);
@@ -131,10 +131,92 @@ START_TEST(a_silent_address_takes_only_its_share_of_the_time)
     ck_assert_int_eq(kn_mem_name_add(f.r.network, "two", "10.7.7.7"), KC_OK);
     kn_mem_pause(f.r.network, "10.6.6.6", 9092, true);
     rig_conn_open(&f.c, "two", 9092);
-    rig_run(&f.r, 4999);
+    rig_run(&f.r, 249);
     ck_assert_int_eq(f.c.ready, 0);
-    rig_run(&f.r, 2);
+    ck_assert_uint_eq(kn_mem_network_connects(f.r.network), 1);
+    rig_run(&f.r, 5);
     ck_assert_int_eq(f.c.ready, 1);
+    ck_assert_uint_eq(kn_mem_network_connects(f.r.network), 2);
+    ck_assert_uint_eq(f.c.conn->racing, 0);
+    kn_mem_pause(f.r.network, "10.6.6.6", 9092, false); /* too late: it was given up */
+    rig_run(&f.r, 100);
+    ck_assert_int_eq(f.c.conn->state, KN_CONN_READY);
+    cleanup(&f);
+}
+END_TEST
+
+START_TEST(a_slow_first_address_may_still_win)
+{
+    fixture f;
+    init(&f, 0);
+    rig_broker_add(&f.r, "10.6.6.6", 9092);
+    rig_broker_add(&f.r, "10.7.7.7", 9092);
+    ck_assert_int_eq(kn_mem_name_add(f.r.network, "two", "10.6.6.6"), KC_OK);
+    ck_assert_int_eq(kn_mem_name_add(f.r.network, "two", "10.7.7.7"), KC_OK);
+    kn_mem_pause(f.r.network, "10.6.6.6", 9092, true);
+    kn_mem_pause(f.r.network, "10.7.7.7", 9092, true);
+    rig_conn_open(&f.c, "two", 9092);
+    rig_run(&f.r, 1000);
+    ck_assert_uint_eq(f.c.conn->racing, 2);
+    kn_mem_pause(f.r.network, "10.6.6.6", 9092, false);
+    rig_run(&f.r, 5);
+    ck_assert_int_eq(f.c.ready, 1);
+    ck_assert_uint_eq(f.c.conn->racing, 0);
+    cleanup(&f);
+}
+END_TEST
+
+START_TEST(the_families_of_addresses_take_turns)
+{
+    fixture f;
+    init(&f, 0);
+    rig_broker_add(&f.r, "10.7.7.7", 9092);
+    static const char *const six[] = {"fd00::1", "fd00::2", "fd00::3"};
+    for (int i = 0; i < 3; i++) {
+        rig_broker_add(&f.r, six[i], 9092);
+        kn_mem_pause(f.r.network, six[i], 9092, true);
+        ck_assert_int_eq(kn_mem_name_add(f.r.network, "both", six[i]), KC_OK);
+    }
+    ck_assert_int_eq(kn_mem_name_add(f.r.network, "both", "10.7.7.7"), KC_OK);
+    rig_conn_open(&f.c, "both", 9092);
+    rig_run(&f.r, 260); /* the one of the other family is second */
+    ck_assert_int_eq(f.c.ready, 1);
+    ck_assert_uint_eq(kn_mem_network_connects(f.r.network), 2);
+    cleanup(&f);
+}
+END_TEST
+
+START_TEST(a_connection_closed_in_the_middle_of_the_race_leaves_nothing_behind)
+{
+    fixture f;
+    init(&f, 0);
+    for (int i = 1; i < 5; i++) {
+        char literal[16];
+        snprintf(literal, sizeof literal, "10.0.9.%d", i);
+        rig_broker_add(&f.r, literal, 9092);
+        kn_mem_pause(f.r.network, literal, 9092, true);
+        ck_assert_int_eq(kn_mem_name_add(f.r.network, "many", literal), KC_OK);
+    }
+    rig_conn_open(&f.c, "many", 9092);
+    rig_run(&f.r, 600);
+    ck_assert_uint_eq(f.c.conn->racing, 3);
+    kn_conn_drain(f.c.conn, NULL);
+    rig_run(&f.r, 1);
+    ck_assert_int_eq(f.c.conn->state, KN_CONN_CLOSED);
+    ck_assert_uint_eq(f.c.conn->racing, 0);
+    cleanup(&f);
+}
+END_TEST
+
+START_TEST(when_all_addresses_fail_the_error_says_how_many_there_were)
+{
+    fixture f;
+    init(&f, 0);
+    ck_assert_int_eq(kn_mem_name_add(f.r.network, "two", "10.6.6.6"), KC_OK);
+    ck_assert_int_eq(kn_mem_name_add(f.r.network, "two", "10.7.7.7"), KC_OK);
+    rig_conn_open(&f.c, "two", 9092);
+    rig_run(&f.r, 10);
+    check_closed(&f, KC_ERR_CONNECT, "(10.7.7.7:9092, of 2 addresses): Connection refused");
     cleanup(&f);
 }
 END_TEST
