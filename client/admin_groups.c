@@ -2,6 +2,7 @@
  * Groups: list, describe, delete. A coordinator knows only its own groups, so a list asks every
  * broker, and what is about one group goes to that group's coordinator. */
 #include "client/admin_call.h"
+#include "client/consumer_protocol.h"
 #include "protocol/base/error.h"
 #include "protocol/base/map.h"
 #include "protocol/base/text.h"
@@ -135,24 +136,15 @@ static void flat_add(kc_admin_op *op, flat *out, kc_bytes topic, const int32_t *
         out->items[out->count++] = (kc_topic_partition){name, numbers[i]};
 }
 
-/** The leader's bytes for one member: a version, then the assignment; a newer one is read as the
- * newest we know. The bytes are another client's: when they can't be read, there is no assignment
- * to show. */
+/** The leader's bytes for one member. They are another client's: when they can't be read, there is no
+ * assignment to show. */
 static void decode_assignment(kc_admin_op *op, kc_bytes bytes, kc_member_info *member)
 {
-    const kp_message *message = &kp_consumer_protocol_assignment_message;
     kp_consumer_protocol_assignment assignment;
-    if (bytes.len < 2)
-        return;
-    int16_t version = (int16_t)(bytes.ptr[0] << 8 | bytes.ptr[1]);
-    if (version > message->max)
-        version = message->max;
-    size_t used;
-    kp_fault fault = {0};
     kb_arena scratch;
     kb_arena_init(&scratch, &op->client->mem, kc_client_answer_max(op->client));
-    kc_err decoded = kp_decode_prefix(message, version, kc_span(bytes.ptr + 2, bytes.len - 2),
-                                      &scratch, &assignment, &used, &fault);
+    kc_err decoded = kc_consumer_protocol_read(&kp_consumer_protocol_assignment_message, bytes,
+                                               &scratch, &assignment);
     size_t total = 0;
     for (int32_t i = 0; decoded == KC_OK && i < assignment.assigned_partitions.count; i++)
         total += (size_t)assignment.assigned_partitions.items[i].partitions.count;

@@ -7,9 +7,9 @@
 #include "client/consumer_core.h"
 #include "client/consumer_member.h"
 #include "client/consumer_part.h"
+#include "client/consumer_protocol.h"
 #include "protocol/base/error.h"
 #include "protocol/generated/messages.h"
-#include "protocol/wire.h"
 
 #include <kafkac/unstable/errors.h>
 
@@ -26,37 +26,7 @@
 #define ASSIGNMENT_VERSION 0
 /** The broker's answer may come that much after the rebalance timeout (trap 54). */
 #define JOIN_MARGIN_MS    5000
-#define VERSION_BYTES     2
 #define METADATA_WAIT_MAX 10000
-
-/* ---- ConsumerProtocol: a version, then a data message ---- */
-
-static kc_err put_message(kb_buf *out, const kp_message *message, int16_t version, const void *msg)
-{
-    uint8_t prefix[VERSION_BYTES];
-    kp_store16(prefix, (uint16_t)version);
-    kb_buf_put(out, prefix, sizeof prefix);
-    kp_fault fault;
-    KB_TRY(kp_encode(message, version, msg, out, NULL, &fault));
-    return out->err;
-}
-
-/** A version above ours is read as the highest we know; what it has more stands at the end. */
-static kc_err get_message(kc_bytes in, const kp_message *message, kb_arena *arena, void *msg_out)
-{
-    if (in.len < VERSION_BYTES)
-        return KC_ERR_TRUNCATED;
-    int16_t version = (int16_t)kp_load16(in.ptr);
-    if (version < message->min)
-        return KC_ERR_MALFORMED;
-    if (version > message->max)
-        version = message->max;
-    size_t used;
-    kp_fault fault;
-    return kp_decode_prefix(message, version,
-                            kc_span(in.ptr + VERSION_BYTES, in.len - VERSION_BYTES), arena, msg_out,
-                            &used, &fault);
-}
 
 static kc_err put_subscription(kc_consumer *consumer)
 {
@@ -72,8 +42,8 @@ static kc_err put_subscription(kc_consumer *consumer)
         version = SUBSCRIPTION_VERSION_RACK;
     }
     kb_buf_reset(&member->metadata);
-    return put_message(&member->metadata, &kp_consumer_protocol_subscription_message, version,
-                       &subscription);
+    return kc_consumer_protocol_write(&kp_consumer_protocol_subscription_message, version,
+                                      &subscription, &member->metadata);
 }
 
 /* ---- topics of the group, for its leader ---- */
@@ -135,8 +105,8 @@ static kc_err read_members(kc_consumer *consumer, size_t *name_count)
         kc_assign_member *to = &member->assign_members[i];
         kp_consumer_protocol_subscription subscription;
         *to = (kc_assign_member){.id = from->member_id, .instance_id = from->group_instance_id};
-        kc_err err = get_message(from->metadata, &kp_consumer_protocol_subscription_message,
-                                 &member->round, &subscription);
+        kc_err err = kc_consumer_protocol_read(&kp_consumer_protocol_subscription_message,
+                                               from->metadata, &member->round, &subscription);
         if (err == KC_ERR_NOMEM)
             return err;
         if (err != KC_OK) {
@@ -216,8 +186,8 @@ static kc_err put_assignment(kc_consumer *consumer, const kc_assign_range *const
         assignment.assigned_partitions.items[i].partitions.count = range->count;
     }
     kb_buf_reset(out);
-    KB_TRY(put_message(out, &kp_consumer_protocol_assignment_message, ASSIGNMENT_VERSION,
-                       &assignment));
+    KB_TRY(kc_consumer_protocol_write(&kp_consumer_protocol_assignment_message, ASSIGNMENT_VERSION,
+                                      &assignment, out));
     *bytes_out = kb_arena_copy(&member->round, kb_buf_bytes(out));
     return bytes_out->ptr ? KC_OK : KC_ERR_NOMEM;
 }
@@ -353,8 +323,8 @@ static kc_err take_assignment(kc_consumer *consumer, kc_bytes bytes)
     kp_consumer_protocol_assignment assignment;
     if (bytes.len == 0)
         return KC_OK;
-    KB_TRY(get_message(bytes, &kp_consumer_protocol_assignment_message, &consumer->member.round,
-                       &assignment));
+    KB_TRY(kc_consumer_protocol_read(&kp_consumer_protocol_assignment_message, bytes,
+                                     &consumer->member.round, &assignment));
     for (int32_t t = 0; t < assignment.assigned_partitions.count; t++) {
         kc_bytes topic = assignment.assigned_partitions.items[t].topic;
         bool is_wanted = kc_subscription_has(consumer, topic);
