@@ -45,8 +45,11 @@ static kc_err put_frame(const part parts[2], kb_buf *out, kp_splices *splices, k
     size_t size = out->len - len - KP_FRAME_SIZE_BYTES;
     if (err == KC_OK && splices)
         size += splices->bytes - splice_bytes;
-    if (err == KC_OK && size > INT32_MAX)
+    if (err == KC_OK && size > INT32_MAX) {
         err = KC_ERR_TOO_LARGE;
+        if (fault)
+            *fault = (kp_fault){.reason = "frame is longer than 2^31 - 1 bytes"};
+    }
     if (err == KC_OK) {
         kp_store32(out->data + len, (uint32_t)size);
         return KC_OK;

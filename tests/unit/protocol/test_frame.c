@@ -107,6 +107,31 @@ START_TEST(a_refused_frame_leaves_buffer_and_splices_as_they_were)
 }
 END_TEST
 
+START_TEST(a_frame_whose_size_no_int32_can_tell_is_refused)
+{
+    fixture f;
+    set_up(&f);
+    kp_splice items[1] = {{0}};
+    kp_splices splices = {.items = items, .cap = 1};
+    kp_produce_req_partition_data data = {.records = kc_span(&f, INT32_MAX - 40)};
+    kp_produce_req_topic_data topic = {.name = KC_STR("t"), .partition_data = {&data, 1}};
+    kp_produce_req msg;
+    kp_defaults(&kp_produce_req_message, &msg);
+    msg.topic_data.items = &topic;
+    msg.topic_data.count = 1;
+    /* the body alone could be told, and the records are not touched */
+    const kp_api *api = kp_api_by_key(KP_API_PRODUCE);
+    ck_assert_int_eq(kp_frame_request(api, 9, 1, KC_STR("twenty bytes or more"), &msg, &f.first,
+                                      &splices, &f.fault),
+                     KC_ERR_TOO_LARGE);
+    ck_assert_ptr_nonnull(f.fault.reason);
+    ck_assert_uint_eq(f.first.len, 0);
+    ck_assert_uint_eq(splices.count, 0);
+    ck_assert_uint_eq(splices.bytes, 0);
+    tear_down(&f);
+}
+END_TEST
+
 START_TEST(a_response_frame_is_read_back)
 {
     fixture f;
