@@ -167,6 +167,10 @@ START_TEST(compression_that_fails_changes_nothing)
         ck_assert_int_eq(kp_batch_finish_compressed(&w, (kp_codec)7, INT_MIN, &out, &is_smaller),
                          limit < 65 ? KC_ERR_NOMEM : KC_ERR_UNSUPPORTED);
         ck_assert(out.err == KC_OK && out.len == 4);
+        out.err = KC_ERR_NOMEM; /* of an earlier write: told again, and stays */
+        ck_assert_int_eq(kp_batch_finish_compressed(&w, KP_CODEC_GZIP, INT_MIN, &out, &is_smaller),
+                         KC_ERR_NOMEM);
+        ck_assert(out.err == KC_ERR_NOMEM && out.len == 4);
         kb_buf_cleanup(&out);
     }
     finish();

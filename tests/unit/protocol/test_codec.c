@@ -3,8 +3,6 @@
 #include "codec_fixture.h"
 #include "protocol/random_fill.h"
 
-#include <stdlib.h>
-
 #define SEEDS_PER_VERSION 12
 
 START_TEST(the_defaults_of_every_message_round_trip_in_every_version)
@@ -539,90 +537,6 @@ START_TEST(golden_metadata_response_v12)
     ck_assert_int_eq(kp_encode(&kp_metadata_resp_message, 12, &msg, &f.first, NULL, &f.fault),
                      KC_OK);
     ck_assert(kc_bytes_equal(kb_buf_bytes(&f.first), in));
-    tear_down(&f);
-}
-END_TEST
-
-/* An allocator that fails once `left` allocations were made. */
-typedef struct limited {
-    int left;
-} limited;
-
-static void *limited_malloc(size_t size, void *user)
-{
-    limited *l = user;
-    return l->left-- > 0 ? malloc(size) : NULL;
-}
-
-static void *limited_realloc(void *ptr, size_t size, void *user)
-{
-    limited *l = user;
-    return l->left-- > 0 ? realloc(ptr, size) : NULL;
-}
-
-static void limited_free(void *ptr, void *user)
-{
-    (void)user;
-    free(ptr);
-}
-
-/* Decode, print, read and encode with an allocator that fails; KC_ERR_NOMEM as soon as one step
- * does. */
-static kc_err run_with(limited *l, const kp_message *message, kc_bytes in)
-{
-    kc_alloc alloc = {limited_malloc, limited_realloc, limited_free, l};
-    kb_mem mem;
-    kb_arena arena;
-    kb_buf json;
-    kb_buf out;
-    kb_json_writer writer;
-    message_room msg;
-    kp_fault fault;
-    kb_mem_init(&mem, &alloc, 0);
-    kb_arena_init(&arena, &mem, 0);
-    kb_buf_init(&json, &mem, 0);
-    kb_buf_init(&out, &mem, 0);
-    kc_err err = kp_decode(message, message->max, in, &arena, &msg, &fault);
-    if (err == KC_OK) {
-        kb_json_writer_init(&writer, &json);
-        kp_json_print(message, message->max, &msg, &writer);
-        err = json.err;
-    }
-    if (err == KC_OK)
-        err = kp_json_read(message, message->max, kb_buf_bytes(&json), &arena, &msg, &fault);
-    if (err == KC_OK)
-        err = kp_encode(message, message->max, &msg, &out, NULL, &fault);
-    if (err == KC_OK)
-        ck_assert(kc_bytes_equal(in, kb_buf_bytes(&out)));
-    kb_arena_cleanup(&arena);
-    kb_buf_cleanup(&json);
-    kb_buf_cleanup(&out);
-    ck_assert_uint_eq(mem.used, 0);
-    return err;
-}
-
-START_TEST(out_of_memory_at_any_place_is_an_error)
-{
-    fixture f;
-    set_up(&f);
-    kb_rand rand;
-    kb_rand_init(&rand, 6);
-    size_t failures = 0;
-    for (size_t i = 0; message_at(i); i += 3) {
-        const kp_message *message = message_at(i);
-        message_room msg;
-        ck_assert_int_eq(kp_random_fill(message, message->max, &rand, &f.arena, &msg), KC_OK);
-        assert_round_trip(&f, message, message->max, &msg);
-        kc_err err = KC_ERR_NOMEM;
-        for (int n = 0; err != KC_OK; n++) {
-            err = run_with(&(limited){n}, message, kb_buf_bytes(&f.first));
-            ck_assert(err == KC_OK || err == KC_ERR_NOMEM);
-            failures += err != KC_OK;
-            ck_assert_int_lt(n, 1000);
-        }
-        kb_arena_reset(&f.arena);
-    }
-    ck_assert_uint_gt(failures, 100);
     tear_down(&f);
 }
 END_TEST

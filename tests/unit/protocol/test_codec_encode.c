@@ -229,3 +229,122 @@ START_TEST(golden_produce_request_v9)
     tear_down(&f);
 }
 END_TEST
+
+/* ---- what a program may get wrong ---- */
+
+#define ASSERT_NOT_ENCODED(message, version, msg, code, field_path)                                \
+    do {                                                                                           \
+        size_t size_;                                                                              \
+        ck_assert_int_eq(kp_size(&(message), version, msg, &size_, &f.fault), code);               \
+        ck_assert_str_eq(f.fault.path, field_path);                                                \
+        ck_assert_ptr_nonnull(f.fault.reason);                                                     \
+        ck_assert_int_eq(kp_encode(&(message), version, msg, &f.first, NULL, &f.fault), code);     \
+        ck_assert_uint_eq(f.first.len, 0);                                                         \
+    } while (0)
+
+START_TEST(arrays_and_tags_that_can_not_be_are_refused)
+{
+    fixture f;
+    set_up(&f);
+    kp_delete_groups_req msg;
+    kp_defaults(&kp_delete_groups_req_message, &msg);
+    msg.groups_names.count = 3;
+    ASSERT_NOT_ENCODED(kp_delete_groups_req_message, 2, &msg, KC_ERR_ARGUMENT, "groupsNames");
+    msg.groups_names.count = -2;
+    ASSERT_NOT_ENCODED(kp_delete_groups_req_message, 2, &msg, KC_ERR_ARGUMENT, "groupsNames");
+    kc_bytes names[2] = {KC_STR("g"), KC_NULL};
+    msg.groups_names.items = names;
+    msg.groups_names.count = 2;
+    ASSERT_NOT_ENCODED(kp_delete_groups_req_message, 2, &msg, KC_ERR_ARGUMENT, "groupsNames[1]");
+    msg.groups_names.count = 1;
+    msg.unknown_tags.count = 1;
+    ASSERT_NOT_ENCODED(kp_delete_groups_req_message, 2, &msg, KC_ERR_ARGUMENT, "");
+    kp_tag tag = {7, KC_STR("")};
+    msg.unknown_tags = (kp_tags){&tag, -1};
+    ASSERT_NOT_ENCODED(kp_delete_groups_req_message, 2, &msg, KC_ERR_ARGUMENT, "");
+    msg.unknown_tags.count = 1;
+    assert_round_trip(&f, &kp_delete_groups_req_message, 2, &msg);
+    tear_down(&f);
+}
+END_TEST
+
+/* Sizes are added up before anything is read or written, so the bytes need not be there. */
+START_TEST(what_no_length_can_tell_is_too_large_and_not_touched)
+{
+    fixture f;
+    set_up(&f);
+    kp_sasl_authenticate_req sasl;
+    kp_defaults(&kp_sasl_authenticate_req_message, &sasl);
+    sasl.auth_bytes = kc_span(&f, (size_t)1 << 31);
+    ASSERT_NOT_ENCODED(kp_sasl_authenticate_req_message, 1, &sasl, KC_ERR_TOO_LARGE, "authBytes");
+    ASSERT_NOT_ENCODED(kp_sasl_authenticate_req_message, 2, &sasl, KC_ERR_TOO_LARGE, "authBytes");
+    sasl.auth_bytes = kc_span(&f, INT32_MAX - 1); /* with its length above 2^31 - 1 */
+    ASSERT_NOT_ENCODED(kp_sasl_authenticate_req_message, 1, &sasl, KC_ERR_TOO_LARGE, "");
+    sasl.auth_bytes = KC_STR("");
+    kp_tag tag = {7, kc_span(&f, (size_t)1 << 31)};
+    sasl.unknown_tags = (kp_tags){&tag, 1};
+    ASSERT_NOT_ENCODED(kp_sasl_authenticate_req_message, 2, &sasl, KC_ERR_TOO_LARGE, "");
+    tear_down(&f);
+}
+END_TEST
+
+/* A message that no API has: tagged fields of every kind, with a gap before the first. */
+typedef struct made_up {
+    uint16_t port;
+    double rate;
+    kp_api_versions_resp_api_key *key;
+    kp_array numbers;
+    kp_tags unknown_tags;
+} made_up;
+
+static const kp_field_desc made_up_fields[] = {
+    {"port", offsetof(made_up, port), KP_U16, 0, 0, 0, -1, 2, 0, sizeof(uint16_t), 9092, NULL},
+    {"rate", offsetof(made_up, rate), KP_F64, 0, 0, 0, -1, 3, 0, sizeof(double), 0, NULL},
+    {"key", offsetof(made_up, key), KP_STRUCT, 0, 0, 0, 0, 5, 0, sizeof(void *), 0,
+     &kp_api_versions_resp_api_key_desc},
+    {"numbers", offsetof(made_up, numbers), KP_I16, KP_F_ARRAY, 0, 0, -1, 6, 0, sizeof(int16_t), 0,
+     NULL},
+};
+static const kp_struct_desc made_up_desc = {
+    "made_up", made_up_fields, 4, sizeof(made_up), offsetof(made_up, unknown_tags), 1};
+static const kp_message made_up_message = {"MadeUp", &made_up_desc, 0, 0, 0};
+
+START_TEST(tagged_fields_of_every_kind_are_left_out_at_their_default)
+{
+    fixture f;
+    set_up(&f);
+    made_up msg;
+    kp_defaults(&made_up_message, &msg);
+    assert_round_trip(&f, &made_up_message, 0, &msg);
+    ck_assert(kc_bytes_equal(kb_buf_bytes(&f.first), BYTES(0)));
+    msg.numbers.count = -1; /* null says no more than empty where there is no null */
+    assert_round_trip(&f, &made_up_message, 0, &msg);
+    ck_assert(kc_bytes_equal(kb_buf_bytes(&f.first), BYTES(0)));
+    msg.port = 1;
+    msg.rate = 0.5;
+    kp_api_versions_resp_api_key key = {.api_key = 3};
+    msg.key = &key;
+    assert_round_trip(&f, &made_up_message, 0, &msg);
+    ck_assert(kc_bytes_equal(kb_buf_bytes(&f.first), BYTES(3, 2, 2, 0, 1, 3, 8, 0x3f, 0xe0, 0, 0, 0,
+                                                           0, 0, 0, 5, 8, 1, 0, 3, 0, 0, 0, 0, 0)));
+    tear_down(&f);
+}
+END_TEST
+
+START_TEST(unknown_tags_are_written_between_known_ones)
+{
+    fixture f;
+    set_up(&f);
+    made_up msg;
+    int16_t number = 7;
+    kp_tag unknown[] = {{1, KC_STR("a")}, {4, KC_STR("")}, {9, KC_STR("b")}};
+    kp_defaults(&made_up_message, &msg);
+    msg.port = 1;
+    msg.numbers = (kp_array){&number, 1};
+    msg.unknown_tags = (kp_tags){unknown, 3};
+    assert_round_trip(&f, &made_up_message, 0, &msg);
+    ck_assert(kc_bytes_equal(kb_buf_bytes(&f.first),
+                             BYTES(5, 1, 1, 'a', 2, 2, 0, 1, 4, 0, 6, 3, 2, 0, 7, 9, 1, 'b')));
+    tear_down(&f);
+}
+END_TEST

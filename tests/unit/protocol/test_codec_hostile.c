@@ -2,6 +2,7 @@
  * Decoding what no honest peer writes: lengths and counts beyond the bytes, tags out of order at every
  * level, varints too long. */
 #include "codec_fixture.h"
+#include "protocol/codec_internal.h"
 #include "protocol/frame.h"
 
 START_TEST(a_length_beyond_the_bytes_is_refused_where_it_stands)
@@ -202,5 +203,25 @@ START_TEST(a_frame_header_is_refused_with_the_place_of_its_fault)
         kp_frame_request_parse(KC_STR("\0\x0c\0\4\0\0\0\1\0\2me\2\1\0\1\0"), &info, &fault),
         KC_ERR_MALFORMED);
     ck_assert_uint_eq(fault.at, 16);
+}
+END_TEST
+
+START_TEST(a_path_too_long_loses_its_left_end)
+{
+    static char name[100];
+    const kp_field_desc deep = {.name = name};
+    memset(name, 'n', sizeof name - 1);
+    kp_fault fault = {.path = ""};
+    kp_fault_field(&fault, &(kp_field_desc){.name = "last"});
+    kp_fault_index(&fault, 12);
+    kp_fault_field(&fault, &deep);
+    ck_assert_uint_eq(strlen(fault.path), 99 + strlen("[12].last"));
+    for (int i = 0; i < 3; i++) {
+        kp_fault_field(&fault, &deep);
+        ck_assert_uint_eq(strlen(fault.path), sizeof fault.path - 1);
+        ck_assert_str_eq(fault.path + sizeof fault.path - 1 - strlen("n[12].last"), "n[12].last");
+    }
+    kp_fault_field(NULL, &deep); /* nobody wants to know */
+    kp_fault_index(NULL, 1);
 }
 END_TEST

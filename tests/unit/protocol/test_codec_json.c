@@ -4,6 +4,8 @@
 #include "codec_fixture.h"
 #include "protocol/random_fill.h"
 
+#include <stdio.h>
+
 static void print(fixture *f, const kp_message *message, int16_t version, const void *msg)
 {
     kb_json_writer writer;
@@ -212,6 +214,9 @@ START_TEST(text_that_is_no_message_is_refused_with_its_place)
         {"{\"_unknownTags\":[{\"tag\":-1,\"base64\":\"\"}]}", KC_ERR_MALFORMED, 24, ""},
         {"{\"_unknownTags\":[{\"tag\":1,\"base64\":\"A\"}]}", KC_ERR_MALFORMED, 35, ""},
         {"{\"_unknownTags\":{}}", KC_ERR_MALFORMED, 16, ""},
+        {"{\"_unknownTags\":[7]}", KC_ERR_MALFORMED, 17, ""},
+        {"{\"_unknownTags\":[{\"tag\":1,\"tag\":1}]}", KC_ERR_MALFORMED, 26, ""},
+        {"{\"_unknownTags\":[{\"data\":\"\"}]}", KC_ERR_MALFORMED, 18, ""},
     };
     fixture f;
     set_up(&f);
@@ -265,6 +270,24 @@ START_TEST(reading_stops_at_the_arena_limit)
                      KC_ERR_NOMEM);
     ck_assert_str_eq(f.fault.path, "topics");
     kb_arena_cleanup(&small);
+    tear_down(&f);
+}
+END_TEST
+
+START_TEST(a_float_is_a_number_or_one_of_three_words)
+{
+    static const char *const wrong[] = {"\"nan\"", "\"1\"", "true", "null", "\"\""};
+    fixture f;
+    set_up(&f);
+    for (size_t i = 0; i < sizeof wrong / sizeof *wrong; i++) {
+        char text[200];
+        kp_alter_client_quotas_req msg;
+        (void)snprintf(text, sizeof text, "{\"entries\":[{\"ops\":[{\"value\":%s}]}]}", wrong[i]);
+        ck_assert_int_eq(read_text(&f, &kp_alter_client_quotas_req_message, 1, text, &msg),
+                         KC_ERR_MALFORMED);
+        ck_assert_str_eq(f.fault.path, "entries[0].ops[0].value");
+        ck_assert_uint_eq(f.fault.at, 29);
+    }
     tear_down(&f);
 }
 END_TEST

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: LicenseRef-OfficeFlow
- * protocol/compress: names, levels, round trips, the form Java reads, memory that runs out. */
+ * protocol/compress: names, levels, round trips, the form Java reads, no room. */
 #include "compress_fixture.h"
 
 START_TEST(names_are_those_of_the_property)
@@ -190,67 +190,6 @@ START_TEST(zstd_states_the_content_size)
     static const uint8_t header[] = {0x28, 0xb5, 0x2f, 0xfd, 0x20, 12};
     ck_assert(memcmp(packed.data, header, sizeof header) == 0);
     finish();
-}
-END_TEST
-
-/* ---- memory that runs out ---- */
-
-typedef struct failing {
-    int left; /* allocations that still succeed */
-} failing;
-
-static void *failing_malloc(size_t size, void *user)
-{
-    failing *f = user;
-    return f->left-- > 0 ? malloc(size) : NULL;
-}
-
-static void *failing_realloc(void *ptr, size_t size, void *user)
-{
-    failing *f = user;
-    return f->left-- > 0 ? realloc(ptr, size) : NULL;
-}
-
-static void failing_free(void *ptr, void *user)
-{
-    (void)user;
-    free(ptr);
-}
-
-START_TEST(every_allocation_may_fail)
-{
-    enum {
-        LEN = 100000
-    };
-    for (int codec = 0; codec < KP_CODEC_COUNT; codec++) {
-        if (!kp_codec_is_built((kp_codec)codec))
-            continue;
-        begin(0);
-        uint8_t *data = sample(LEN, 9);
-        kc_bytes in = kc_span(data, LEN);
-        ck_assert_int_eq(kp_compress((kp_codec)codec, INT_MIN, in, &packed), KC_OK);
-        for (int direction = 0; direction < 2; direction++) {
-            kc_err err = KC_ERR_NOMEM;
-            for (int n = 0; err != KC_OK; n++) {
-                ck_assert_int_lt(n, 50);
-                failing state = {.left = n};
-                const kc_alloc alloc = {failing_malloc, failing_realloc, failing_free, &state};
-                kb_mem scarce;
-                kb_buf out;
-                kb_mem_init(&scarce, &alloc, 0);
-                kb_buf_init(&out, &scarce, 0);
-                err = direction == 0
-                          ? kp_compress((kp_codec)codec, INT_MIN, in, &out)
-                          : kp_decompress((kp_codec)codec, kb_buf_bytes(&packed), false, &out);
-                ck_assert(err == KC_OK || err == KC_ERR_NOMEM);
-                ck_assert(err == KC_OK || (out.len == 0 && out.err == KC_OK));
-                kb_buf_cleanup(&out);
-                ck_assert_uint_eq(scarce.used, 0);
-            }
-        }
-        kb_mem_free(&mem, data);
-        finish();
-    }
 }
 END_TEST
 

@@ -438,6 +438,9 @@ START_TEST(what_may_not_be_inside_a_wrapper_is_refused)
     message(0, 1, 0, KC_STR("b"));
     wrap(INT64_MAX - 1, 1, KP_CODEC_GZIP);
     expect_malformed_inside();
+    message(0, 1, 0, KC_STR("no room for what a relative offset may add"));
+    wrap(INT64_MAX - 1, 1, KP_CODEC_GZIP);
+    expect_malformed_inside();
     message(INT64_MAX - 1, 1, 0, KC_STR("the same, of another wrapper"));
     message(0, 1, 0, KC_STR("b"));
     wrap(1000, 1, KP_CODEC_GZIP);
