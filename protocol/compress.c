@@ -1,14 +1,19 @@
 /* SPDX-License-Identifier: LicenseRef-OfficeFlow
- * The table of codecs, and the output side all decompressors share. */
+ * The table of codecs. */
 #include "protocol/compress.h"
 
 #include "protocol/base/error.h"
 #include "protocol/compress_codec.h"
 
-/* A first piece smaller than this is not worth a second one. */
-#define SINK_BYTES_MIN ((size_t)4096)
+kc_err kp_reserve(kb_buf *out, size_t len, uint8_t **pos_out)
+{
+    if (len > out->limit - out->len)
+        return KC_ERR_TOO_LARGE;
+    *pos_out = kb_buf_reserve(out, len);
+    return *pos_out ? KC_OK : KC_ERR_NOMEM;
+}
 
-static kc_err copy(kc_bytes in, kb_buf *out)
+kc_err kp_copy(kc_bytes in, kb_buf *out)
 {
     uint8_t *pos;
     KB_TRY(kp_reserve(out, in.len, &pos));
@@ -22,7 +27,7 @@ static kc_err none_compress(kp_codec_cache *cache, int level, kc_bytes in, kb_bu
 {
     (void)cache;
     (void)level;
-    kc_err err = copy(in, out);
+    kc_err err = kp_copy(in, out);
     return err == KC_ERR_TOO_LARGE ? KC_ERR_NOMEM : err;
 }
 
@@ -31,7 +36,7 @@ static kc_err none_decompress(kp_codec_cache *cache, kc_bytes in, bool lz4_broke
 {
     (void)cache;
     (void)lz4_broken_header;
-    return copy(in, out);
+    return kp_copy(in, out);
 }
 
 static const kp_codec_ops none_ops = {
@@ -133,56 +138,4 @@ kc_err kp_decompress_with(kp_codec_cache *cache, kp_codec codec, kc_bytes in,
 void kp_codec_cache_cleanup(kp_codec_cache *cache)
 {
     kp_zstd_cleanup(cache);
-}
-
-kc_err kp_reserve(kb_buf *out, size_t len, uint8_t **pos_out)
-{
-    if (len > out->limit - out->len)
-        return KC_ERR_TOO_LARGE;
-    *pos_out = kb_buf_reserve(out, len);
-    return *pos_out ? KC_OK : KC_ERR_NOMEM;
-}
-
-void kp_sink_init(kp_sink *sink, kb_buf *out, size_t guess)
-{
-    *sink = (kp_sink){
-        .out = out,
-        .guess = guess < SINK_BYTES_MIN ? SINK_BYTES_MIN : guess,
-        .begun = out->len,
-    };
-}
-
-kc_err kp_sink_open(kp_sink *sink)
-{
-    kb_buf *out = sink->out;
-    size_t left = out->limit - out->len;
-    if (left == 0) {
-        sink->pos = &sink->spare;
-        sink->room = 1;
-        return KC_OK;
-    }
-    size_t have = out->cap - out->len;
-    if (have == 0 || out->len == sink->begun) {
-        size_t done = out->len - sink->begun;
-        size_t want = done == 0 ? sink->guess : done;
-        if (want > left)
-            want = left;
-        if (!kb_buf_reserve(out, want)) { /* close to the memory limit: in small steps */
-            out->err = KC_OK;
-            if (!kb_buf_reserve(out, want < SINK_BYTES_MIN ? want : SINK_BYTES_MIN))
-                return KC_ERR_NOMEM;
-        }
-        have = out->cap - out->len;
-    }
-    sink->pos = out->data + out->len;
-    sink->room = have < left ? have : left;
-    return KC_OK;
-}
-
-kc_err kp_sink_take(kp_sink *sink, size_t len)
-{
-    if (sink->pos == &sink->spare)
-        return len == 0 ? KC_OK : KC_ERR_TOO_LARGE;
-    sink->out->len += len;
-    return KC_OK;
 }

@@ -29,9 +29,10 @@ bool kp_codec_levels(kp_codec codec, int *min, int *max, int *fallback);
 /**
  * Contexts kept from call to call. zstd's cost 15 us to make where CPUID traps, as in most virtual
  * machines; a batch of 16 KiB is decompressed in less. Zero-filled is ready for use, NULL is
- * allowed: then each call makes its own. Belongs to one thread. zstd's memory is its own malloc, so
- * it is not counted: 160 KiB to decompress, and at most KP_CODEC_CACHE_BYTES_MAX to compress, above
- * which a context is not kept.
+ * allowed: then each call makes its own. Belongs to one thread. zstd's memory is its own malloc (its
+ * custom allocators are not in the stable interface), so it is not counted: 160 KiB to decompress,
+ * and at most KP_CODEC_CACHE_BYTES_MAX to compress, above which a context is not kept. The same is
+ * true of what snappy takes during a call, some 100 KiB; gzip and LZ4 take counted memory only.
  */
 typedef struct kp_codec_cache {
     void *zstd_compress;

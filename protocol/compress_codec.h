@@ -1,6 +1,5 @@
 /* SPDX-License-Identifier: LicenseRef-OfficeFlow
- * What a codec is to protocol/compress, and where a decompressor may write. Private to
- * protocol/compress*. */
+ * What a codec is to protocol/compress, and what codecs share. Private to protocol/compress*. */
 #ifndef KP_COMPRESS_CODEC_H
 #define KP_COMPRESS_CODEC_H
 
@@ -26,30 +25,26 @@ extern const kp_codec_ops kp_codec_snappy;
 extern const kp_codec_ops kp_codec_lz4;
 extern const kp_codec_ops kp_codec_zstd;
 
+/** The formats of compressors are little-endian, other than all of Kafka's. */
+static inline uint32_t kp_load_le32(const uint8_t *p)
+{
+    return (uint32_t)p[0] | (uint32_t)p[1] << 8 | (uint32_t)p[2] << 16 | (uint32_t)p[3] << 24;
+}
+
+static inline void kp_store_le32(uint8_t *p, uint32_t value)
+{
+    p[0] = (uint8_t)value;
+    p[1] = (uint8_t)(value >> 8);
+    p[2] = (uint8_t)(value >> 16);
+    p[3] = (uint8_t)(value >> 24);
+}
+
 /** Free zstd's part of the cache. */
 void kp_zstd_cleanup(kp_codec_cache *cache);
 
-/**
- * Room for a streaming decompressor, which grows geometrically up to the limit of `out`. At the
- * limit it is one spare byte: a decoder that only has its trailer left can finish, one that writes
- * is stopped.
- */
-typedef struct kp_sink {
-    kb_buf *out;
-    size_t guess; /**< bytes to ask for first          */
-    size_t begun; /**< out->len at the start           */
-    uint8_t *pos; /**< write here...                   */
-    size_t room;  /**< ...up to so many bytes, never 0 */
-    uint8_t spare;
-} kp_sink;
-
-void kp_sink_init(kp_sink *sink, kb_buf *out, size_t guess);
-/** Set pos and room. KC_OK, KC_ERR_NOMEM. */
-KC_NODISCARD kc_err kp_sink_open(kp_sink *sink);
-/** `len` bytes were written at pos. KC_OK, KC_ERR_TOO_LARGE. */
-KC_NODISCARD kc_err kp_sink_take(kp_sink *sink, size_t len);
-
 /** Room for exactly `len` bytes, not yet counted. KC_OK, KC_ERR_TOO_LARGE, KC_ERR_NOMEM. */
 KC_NODISCARD kc_err kp_reserve(kb_buf *out, size_t len, uint8_t **pos_out);
+/** What is not compressed. KC_OK, KC_ERR_TOO_LARGE, KC_ERR_NOMEM. */
+KC_NODISCARD kc_err kp_copy(kc_bytes in, kb_buf *out);
 
 #endif

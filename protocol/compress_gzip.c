@@ -15,6 +15,8 @@
 #define MAGIC_0       0x1f
 #define MAGIC_1       0x8b
 #define TRAILER_BYTES 8
+/* A first piece smaller than this is not worth a second one. */
+#define SINK_BYTES_MIN ((size_t)4096)
 
 static voidpf zlib_alloc(voidpf mem, uInt items, uInt size)
 {
@@ -63,13 +65,67 @@ static kc_err gzip_compress(kp_codec_cache *cache, int level, kc_bytes in, kb_bu
     return err;
 }
 
+/* Room for the decompressor, which grows geometrically up to the limit of `out`. At the limit it is
+ * one spare byte: a stream that only has its trailer left can finish, one that writes is stopped. */
+typedef struct sink {
+    kb_buf *out;
+    size_t guess; /* bytes to ask for first          */
+    size_t begun; /* out->len at the start           */
+    uint8_t *pos; /* write here...                   */
+    size_t room;  /* ...up to so many bytes, never 0 */
+    uint8_t spare;
+} sink;
+
+static void sink_init(sink *s, kb_buf *out, size_t guess)
+{
+    *s = (sink){
+        .out = out,
+        .guess = guess < SINK_BYTES_MIN ? SINK_BYTES_MIN : guess,
+        .begun = out->len,
+    };
+}
+
+static kc_err sink_open(sink *s)
+{
+    kb_buf *out = s->out;
+    size_t left = out->limit - out->len;
+    if (left == 0) {
+        s->pos = &s->spare;
+        s->room = 1;
+        return KC_OK;
+    }
+    size_t have = out->cap - out->len;
+    if (have == 0 || out->len == s->begun) {
+        size_t done = out->len - s->begun;
+        size_t want = done == 0 ? s->guess : done;
+        if (want > left)
+            want = left;
+        if (!kb_buf_reserve(out, want)) { /* close to the memory limit: in small steps */
+            out->err = KC_OK;
+            if (!kb_buf_reserve(out, want < SINK_BYTES_MIN ? want : SINK_BYTES_MIN))
+                return KC_ERR_NOMEM;
+        }
+        have = out->cap - out->len;
+    }
+    s->pos = out->data + out->len;
+    s->room = have < left ? have : left;
+    return KC_OK;
+}
+
+static kc_err sink_take(sink *s, size_t len)
+{
+    if (s->pos == &s->spare)
+        return len == 0 ? KC_OK : KC_ERR_TOO_LARGE;
+    s->out->len += len;
+    return KC_OK;
+}
+
 /* The trailer tells the size (of the last member, modulo 2^32): mostly right, never trusted. */
 static size_t guess_size(kc_bytes in)
 {
     if (in.len < TRAILER_BYTES)
         return 0;
-    const uint8_t *p = in.ptr + in.len - 4;
-    size_t told = (size_t)p[0] | (size_t)p[1] << 8 | (size_t)p[2] << 16 | (size_t)p[3] << 24;
+    size_t told = kp_load_le32(in.ptr + in.len - 4);
     size_t most = in.len * RATIO_GUESS;
     return told < most ? told : most;
 }
@@ -81,16 +137,16 @@ static bool next_member(z_stream *z)
            inflateReset(z) == Z_OK;
 }
 
-static kc_err inflate_all(z_stream *z, kp_sink *sink)
+static kc_err inflate_all(z_stream *z, sink *s)
 {
     for (;;) {
-        KB_TRY(kp_sink_open(sink));
-        uInt room = sink->room < UINT_MAX ? (uInt)sink->room : UINT_MAX;
-        z->next_out = sink->pos;
+        KB_TRY(sink_open(s));
+        uInt room = s->room < UINT_MAX ? (uInt)s->room : UINT_MAX;
+        z->next_out = s->pos;
         z->avail_out = room;
         /* Z_FINISH spares the copy into a window when all comes out at once. */
         int rc = inflate(z, Z_FINISH);
-        KB_TRY(kp_sink_take(sink, room - z->avail_out));
+        KB_TRY(sink_take(s, room - z->avail_out));
         if (rc == Z_STREAM_END) {
             if (!next_member(z))
                 return KC_OK;
@@ -117,9 +173,9 @@ static kc_err gzip_decompress(kp_codec_cache *cache, kc_bytes in, bool lz4_broke
     int rc = inflateInit2(&z, WINDOW_BITS_GZIP);
     if (rc != Z_OK)
         return error_of(rc);
-    kp_sink sink;
-    kp_sink_init(&sink, out, guess_size(in));
-    kc_err err = inflate_all(&z, &sink);
+    sink s;
+    sink_init(&s, out, guess_size(in));
+    kc_err err = inflate_all(&z, &s);
     (void)inflateEnd(&z);
     return err;
 }
