@@ -110,6 +110,35 @@ START_TEST(lz4_of_every_kind_is_read)
 }
 END_TEST
 
+START_TEST(lz4_is_written_as_liblz4_writes_it)
+{
+    static const size_t lengths[] = {0, 1, 13, 65536, 65537, 300000};
+    begin(0);
+    uint8_t *data = sample(300000, 18);
+    kb_rand rand;
+    kb_rand_init(&rand, 19);
+    for (size_t i = 70000; i < 140000; i++) /* a block that is stored */
+        data[i] = (uint8_t)kb_rand_u64(&rand);
+    for (size_t i = 0; i < sizeof lengths / sizeof *lengths; i++) {
+        for (int level = 3; level <= 12; level++) {
+            kc_bytes in = kc_span(data, lengths[i]);
+            LZ4F_preferences_t p = LZ4F_INIT_PREFERENCES;
+            p.frameInfo.blockSizeID = LZ4F_max64KB;
+            p.frameInfo.blockMode = LZ4F_blockIndependent;
+            p.compressionLevel = level == 9 ? 0 : level; /* Java's default is the fast one */
+            kb_buf_reset(&packed);
+            kb_buf_reset(&plain);
+            uint8_t *pos = kb_buf_reserve(&plain, LZ4F_compressFrameBound(in.len, &p));
+            plain.len = LZ4F_compressFrame(pos, plain.cap, in.ptr, in.len, &p);
+            ck_assert_int_eq(kp_compress(KP_CODEC_LZ4, level, in, &packed), KC_OK);
+            ck_assert(kc_bytes_equal(kb_buf_bytes(&packed), kb_buf_bytes(&plain)));
+        }
+    }
+    kb_mem_free(&mem, data);
+    finish();
+}
+END_TEST
+
 START_TEST(lz4_in_blocks_of_4_mib_is_read)
 {
     enum {
