@@ -111,6 +111,7 @@ void kc_batch_free_spares(kc_consumer *consumer)
     if (consumer->spare_inflated)
         free_source(consumer->spare_inflated);
     consumer->spare_inflated = NULL;
+    kp_codec_cache_cleanup(&consumer->codecs);
 }
 
 static kc_source *take_inflated(kc_consumer *consumer)
@@ -302,7 +303,7 @@ static kc_err inflate(kc_batch *batch, const kp_batch *header, kc_bytes *records
     batch->inflated = take_inflated(consumer);
     if (!batch->inflated)
         return KC_ERR_NOMEM;
-    KB_TRY(kp_batch_plain(header, &batch->inflated->inflated, records_out));
+    KB_TRY(kp_batch_plain_with(header, &consumer->codecs, &batch->inflated->inflated, records_out));
     count_source(batch->inflated, batch->inflated->inflated.cap);
     kc_source_unref(batch->source);
     batch->source = NULL;

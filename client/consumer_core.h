@@ -25,6 +25,7 @@
 #include "client/core.h"
 #include "client/metadata.h"
 #include "protocol/base/map.h"
+#include "protocol/compress.h"
 
 #include <kafkac/consumer.h>
 
@@ -98,6 +99,7 @@ struct kc_consumer {
     bool is_starved;         /**< a Fetch waits for credit */
     kb_list sources;
     kc_source *spare_inflated;
+    kp_codec_cache codecs; /**< contexts of decompression, kept from batch to batch */
     kb_list spare_batches;
     size_t spare_batch_count;
     kb_arena scratch; /**< of one decoded response at a time */

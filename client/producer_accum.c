@@ -121,6 +121,7 @@ void kc_accum_trim(kc_producer *producer)
         kc_request_free(KB_CONTAINER(node, kc_producer_request, node));
     kc_producer_memory_trim(&producer->memory);
     kb_buf_cleanup(&producer->scratch);
+    kp_codec_cache_cleanup(&producer->codecs);
     kb_arena_cleanup(&producer->arena);
 }
 
@@ -327,8 +328,9 @@ void kc_batch_finish(kc_producer_batch *batch)
     if (producer->codec != KP_CODEC_NONE) {
         kb_buf_reset(&producer->scratch);
         // what can't be compressed, for lack of memory too, goes as it is
-        if (kp_batch_finish_compressed(writer, producer->codec, producer->codec_level,
-                                       &producer->scratch, &is_smaller) != KC_OK)
+        if (kp_batch_finish_compressed_with(writer, &producer->codecs, producer->codec,
+                                            producer->codec_level, &producer->scratch,
+                                            &is_smaller) != KC_OK)
             is_smaller = false;
     }
     if (is_smaller) {

@@ -144,8 +144,9 @@ struct kc_producer {
     kc_meta_listener listener;
     kn_task task;
     kn_timer timer;
-    kb_arena arena; /**< decoded responses                       */
-    kb_buf scratch; /**< compression                             */
+    kb_arena arena;        /**< decoded responses                       */
+    kb_buf scratch;        /**< compression                             */
+    kp_codec_cache codecs; /**< contexts of compression, kept from batch to batch */
 
     /* settings */
     int64_t linger_us, delivery_timeout_us;
