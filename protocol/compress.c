@@ -13,7 +13,7 @@ kc_err kp_reserve(kb_buf *out, size_t len, uint8_t **pos_out)
     return *pos_out ? KC_OK : KC_ERR_NOMEM;
 }
 
-kc_err kp_copy(kc_bytes in, kb_buf *out)
+kc_err kp_put_plain(kc_bytes in, kb_buf *out)
 {
     uint8_t *pos;
     KB_TRY(kp_reserve(out, in.len, &pos));
@@ -27,7 +27,7 @@ static kc_err none_compress(kp_codec_cache *cache, int level, kc_bytes in, kb_bu
 {
     (void)cache;
     (void)level;
-    kc_err err = kp_copy(in, out);
+    kc_err err = kp_put_plain(in, out);
     return err == KC_ERR_TOO_LARGE ? KC_ERR_NOMEM : err;
 }
 
@@ -36,7 +36,7 @@ static kc_err none_decompress(kp_codec_cache *cache, kc_bytes in, bool lz4_broke
 {
     (void)cache;
     (void)lz4_broken_header;
-    return kp_copy(in, out);
+    return kp_put_plain(in, out);
 }
 
 static const kp_codec_ops none_ops = {

@@ -45,6 +45,6 @@ void kp_zstd_cleanup(kp_codec_cache *cache);
 /** Room for exactly `len` bytes, not yet counted. KC_OK, KC_ERR_TOO_LARGE, KC_ERR_NOMEM. */
 KC_NODISCARD kc_err kp_reserve(kb_buf *out, size_t len, uint8_t **pos_out);
 /** What is not compressed. KC_OK, KC_ERR_TOO_LARGE, KC_ERR_NOMEM. */
-KC_NODISCARD kc_err kp_copy(kc_bytes in, kb_buf *out);
+KC_NODISCARD kc_err kp_put_plain(kc_bytes in, kb_buf *out);
 
 #endif

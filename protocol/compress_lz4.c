@@ -243,7 +243,7 @@ static kc_err take_block(const frame *f, kc_bytes *in, kb_buf *out, bool *end_ou
     KB_TRY(skip(in, block.len));
     if (f->flags & FLAG_BLOCK_CHECKSUM)
         KB_TRY(take_checksum(in, block));
-    return word & STORED ? kp_copy(block, out) : put_decoded(f, block, out);
+    return word & STORED ? kp_put_plain(block, out) : put_decoded(f, block, out);
 }
 
 static kc_err take_frame(kc_bytes *in, bool any_checksum, kb_buf *out)
