@@ -19,7 +19,7 @@ typedef struct cli_verb {
 } cli_verb;
 
 /* Tables of the families; each ends with a row without name. */
-extern const cli_verb cli_produce_verbs[], cli_consume_verbs[], cli_call_verbs[];
+extern const cli_verb cli_produce_verbs[], cli_consume_verbs[], cli_call_verbs[], cli_fuzz_verbs[];
 extern const cli_verb cli_setup_verbs[], cli_topics_verbs[], cli_org_verbs[], cli_send_verbs[],
     cli_tail_verbs[];
 extern const cli_verb cli_run_verbs[], cli_dlq_verbs[], cli_trace_verbs[], cli_groups_verbs[];

@@ -305,6 +305,12 @@ class Tests(Case):
         lines = [line for line in out.splitlines() if not line.startswith("Option ")]
         self.assertEqual(sorted(lines), sorted(f"h:{i}\tkey-{i}\tvälue {i}" for i in range(100)))
 
+    def test_mutated_requests_leave_the_broker_alive_and_every_answer_readable(self):
+        for words in ((), ("--bytes",)):
+            last = self.lines("kafka", "fuzz", "--rate", "500", "--count", "150", *words)[-1]
+            self.assertEqual((last["sent"], last["findings"]), (150, 0))
+            self.assertGreater(last["answered"], 150 // 3)
+
 
 if __name__ == "__main__":
     need_broker()
