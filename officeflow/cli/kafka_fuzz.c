@@ -265,7 +265,9 @@ static const cli_option options[] = {
     {0, "from", CLI_INT, &opt.from, "N", "number of the first (0)", 0, INT32_MAX},
     {0, "api", CLI_LIST, &opt.apis, "NAME", "only this API; may be given several times", 0, 0},
     {0, "all", CLI_FLAG, &opt.with_all, NULL,
-     "all APIs the broker serves: THIS DESTROYS TOPICS, GROUPS AND SETTINGS", 0, 0},
+     "all APIs the broker serves: THIS DESTROYS TOPICS, GROUPS AND SETTINGS,\nand may end the "
+     "broker",
+     0, 0},
     {0, "bytes", CLI_FLAG, &opt.with_bytes, NULL,
      "half of the requests also lie: in a length, a count, a tag, ...", 0, 0},
     {0, "check-every", CLI_INT, &opt.check_every, "N",
