@@ -103,12 +103,13 @@ static size_t run_path(const char *path)
     }
     if (!folder)
         fail(path);
-    for (struct dirent *entry; (entry = readdir(folder)); count++) {
+    for (struct dirent *entry; (entry = readdir(folder));) {
         char name[4096];
         if (entry->d_name[0] == '.')
             continue;
         snprintf(name, sizeof name, "%s/%s", path, entry->d_name);
         run_file(name);
+        count++;
     }
     closedir(folder);
     return count;
