@@ -159,6 +159,20 @@ START_TEST(lz4_in_blocks_of_4_mib_is_read)
 }
 END_TEST
 
+START_TEST(lz4_that_is_as_dense_as_can_be_is_read)
+{
+    static const uint8_t zeros[3 * MIB];
+    static const size_t lengths[] = {100, 5000, 100000, sizeof zeros};
+    for (size_t i = 0; i < sizeof lengths / sizeof *lengths; i++) {
+        begin(lengths[i]); /* no more room than it needs */
+        lz4_frame(LZ4F_blockLinked, LZ4F_max4MB, false, false, kc_span(zeros, lengths[i]));
+        ck_assert_int_eq(kp_decompress(KP_CODEC_LZ4, kb_buf_bytes(&packed), false, &plain), KC_OK);
+        expect_plain(zeros, lengths[i]);
+        finish();
+    }
+}
+END_TEST
+
 START_TEST(lz4_with_blocks_that_did_not_compress_is_read)
 {
     enum {
