@@ -12,6 +12,7 @@
 #include "client/call.h"
 #include "client/coordinator.h"
 #include "client/metadata.h"
+#include "client/thread.h"
 #include "client/timer.h"
 #include "net/tcp.h"
 #include "protocol/base/error.h"
@@ -214,7 +215,10 @@ void kc_client_free(kc_client *client)
 {
     if (!client)
         return;
-    if (client->in_dispatch) {
+    /* In a child of a client with a thread, that may have been in a turn when it was forked. */
+    bool is_threads_child =
+        kc_client_is_elsewhere(client) && kc_client_stop(client) == KC_ERR_FORKED;
+    if (client->in_dispatch && !is_threads_child) {
         kb_log_line(&client->log, KC_LOG_ERROR,
                     "kc_client_free() was called from a callback of the same client: ignored");
         return;
@@ -222,6 +226,7 @@ void kc_client_free(kc_client *client)
     client->in_dispatch = true; /* callbacks run: nothing of them may come back in */
     client->is_closing = true;
     client->is_forked = client->loop && kn_loop_is_forked(client->loop);
+    kc_thread_end(client);
     close_all(client);
     kc_client_unpin(client);
 }
@@ -234,6 +239,10 @@ kc_err kc_client_check(const kc_client *client, kc_error *err)
         return kb_error_set(err, KC_ERR_STATE, "the client is being freed");
     if (kn_loop_is_forked(client->loop))
         return kb_error_code(err, KC_ERR_FORKED);
+    if (kc_client_is_elsewhere(client))
+        return kb_error_set(err, KC_ERR_STATE,
+                            "the client has a thread of its own: call this there, by "
+                            "kc_client_run() or kc_client_post()");
     return KC_OK;
 }
 
@@ -244,11 +253,13 @@ int kc_client_fd(const kc_client *client)
 
 kc_err kc_client_dispatch(kc_client *client, int timeout_ms)
 {
-    if (client->in_dispatch)
+    if (kc_client_is_elsewhere(client) || client->in_dispatch)
         return KC_ERR_STATE;
     bool is_busy = false;
     client->in_dispatch = true;
     kc_err result = kn_loop_turn(client->loop, timeout_ms, &is_busy);
+    if (client->thread)
+        kc_thread_take(client);
     client->in_dispatch = false;
     if (result != KC_OK)
         return result;

@@ -14,6 +14,7 @@
 
 typedef struct kc_metadata kc_metadata;         /* client/metadata.h    */
 typedef struct kc_coordinators kc_coordinators; /* client/coordinator.h */
+typedef struct kc_thread kc_thread;             /* client/thread.c      */
 
 /** Who makes a debug line; the words of the property `debug`. */
 typedef enum kc_debug {
@@ -49,6 +50,7 @@ struct kc_client {
     bool is_closing; /**< kc_client_free() is at work: nothing may be started     */
     bool is_forked;  /**< it is at work in a child: no callback of the application */
     kc_error last_error;
+    kc_thread *thread; /**< NULL: the application dispatches */
 };
 
 /** A producer or consumer as the client knows it, to close it when the client goes. */

@@ -2,6 +2,7 @@
  * The producer's API: opening, sending, flushing, closing. The map of the files is in
  * producer_core.h. */
 #include "client/producer_flow.h"
+#include "client/thread.h"
 #include "protocol/base/error.h"
 
 #include <assert.h>
@@ -338,6 +339,8 @@ kc_err kc_producer_send_to(kc_topic *topic, const kc_record *record, kc_delivery
                            kc_error *err)
 {
     kc_producer *producer = topic->producer;
+    if (kc_client_is_elsewhere(producer->client))
+        return kc_producer_post(producer, topic, record, fn, user, err);
     const kc_producer_queue *queue = kc_partition_known(topic, record);
     if (queue && queue->open && (is_plain(record) || check_record(record, NULL) == KC_OK)) {
         int64_t timestamp_ms = record->timestamp_ms;
@@ -354,6 +357,8 @@ kc_err kc_producer_send_to(kc_topic *topic, const kc_record *record, kc_delivery
 kc_err kc_producer_send(kc_producer *producer, const kc_record *record, kc_delivery_fn fn,
                         void *user, kc_error *err)
 {
+    if (kc_client_is_elsewhere(producer->client))
+        return kc_producer_post(producer, NULL, record, fn, user, err);
     kc_topic *topic = producer->last_topic;
     if (!topic || !kc_bytes_equal(topic->meta->name, record->topic)) {
         KB_TRY(kc_producer_topic(producer, record->topic, &topic, err));
@@ -389,6 +394,8 @@ void kc_producer_flush_start(kc_producer *producer)
 
 kc_err kc_producer_flush(kc_producer *producer, int timeout_ms)
 {
+    if (kc_client_is_elsewhere(producer->client))
+        return kc_producer_flush_elsewhere(producer, timeout_ms);
     if (producer->state != KC_PRODUCER_OPEN)
         return KC_ERR_STATE;
     kc_producer_enter(producer);

@@ -14,6 +14,7 @@
  *   producer_split.c      a batch replaced by smaller ones
  *   producer_delivery.c   whom to tell of each record
  *   producer_memory.c     blocks of buffer.memory
+ *   producer_post.c       sends and flushes from other threads
  *
  * Invariants. A queue has at most one batch on its way, and what failed goes back to its front: so
  * the order of a partition's records survives retries without idempotence. A finished batch never

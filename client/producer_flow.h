@@ -13,6 +13,16 @@ void kc_producer_enter(kc_producer *producer);
 void kc_producer_leave(kc_producer *producer);
 void kc_producer_flush_done_one(kc_producer *producer);
 
+/* ---- producer_post.c: for threads that are not the client's ---- */
+
+/** Hand a record over: copied. `topic` or, when that is NULL, record->topic. Errors as
+ * kc_producer_send(), of which those that only the producer can find are told through `fn`. */
+KC_NODISCARD kc_err kc_producer_post(kc_producer *producer, kc_topic *topic,
+                                     const kc_record *record, kc_delivery_fn fn, void *user,
+                                     kc_error *err);
+/** Wait until what was handed over before is flushed. Errors as kc_producer_flush(). */
+KC_NODISCARD kc_err kc_producer_flush_elsewhere(kc_producer *producer, int timeout_ms);
+
 /* ---- producer_partition.c ---- */
 
 /** The queue of a partition, made when first used; NULL: out of memory. */

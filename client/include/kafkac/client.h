@@ -15,7 +15,7 @@ extern "C" {
  * A connection to one cluster.
  *
  * Thread: belongs to one thread, the one that calls kc_client_dispatch(); only kc_client_wake() may
- * be called from another one. Callbacks run only inside dispatch (and the blocking helpers, which
+ * be called from another one, or what kc_client_start() names. Callbacks run only inside dispatch (and the blocking helpers, which
  * are dispatch in a loop), exactly once per accepted operation, also at shutdown. In a callback
  * every call is allowed except dispatch, the blocking helpers and kc_client_free() on the same
  * client: those give KC_ERR_STATE.
@@ -71,6 +71,39 @@ KC_API kc_err kc_client_dispatch(kc_client *client, int timeout_ms);
 
 /** End a dispatch that waits, or the next one. From any thread and from a signal handler. */
 KC_API void kc_client_wake(kc_client *client);
+
+/* ---- a thread of its own, for programs without a loop ---- */
+
+/** What another thread wants done on the client's. */
+typedef void (*kc_post_fn)(kc_client *client, void *user);
+
+/**
+ * Start the one thread of this client: it dispatches until kc_client_stop().
+ *
+ * From here on the client, and all that is opened on it, belongs to that thread: callbacks run there,
+ * and every call from another thread is KC_ERR_STATE, but for these: kc_producer_send(),
+ * kc_producer_send_to(), kc_producer_flush(), kc_client_post(), kc_client_run(), kc_client_wake(),
+ * kc_client_stop() and kc_client_free(). A send from another thread copies the record into a queue of
+ * 4 MiB; what only the producer can find wrong is told to its callback. Where that queue is full it is
+ * KC_ERR_BUFFER_FULL: flush, or try again. Signals are blocked on the thread.
+ *
+ * @retval KC_OK, KC_ERR_STATE (started already, in a callback), KC_ERR_NOMEM, KC_ERR_IO (no thread
+ *         left: os_errno), KC_ERR_FORKED.
+ * Memory: 8 MiB of memory.bytes.max. Thread: the owner.
+ */
+KC_API KC_NODISCARD kc_err kc_client_start(kc_client *client, kc_error *err);
+/** End it; the client belongs to the caller again. Waits for a callback that runs, not for the
+ * network; what was handed over and finds no room in buffer.memory is told as KC_ERR_CLOSED.
+ * KC_OK, KC_ERR_STATE (not started, or on that thread), KC_ERR_FORKED. */
+KC_API kc_err kc_client_stop(kc_client *client);
+/** Call `fn` on the client's thread, from dispatch, in the order of the sends and posts of this
+ * thread; returns at once. KC_OK: exactly once. KC_ERR_STATE (not started), KC_ERR_BUFFER_FULL,
+ * KC_ERR_FORKED. Any thread. */
+KC_API KC_NODISCARD kc_err kc_client_post(kc_client *client, kc_post_fn fn, void *user);
+/** Call `fn` on the client's thread outside of dispatch, where blocking helpers are allowed (admin
+ * calls, commits, close), and wait until it returned. Without a thread, or on it, `fn` is called at
+ * once. KC_OK, KC_ERR_STATE (in a callback, or being stopped), KC_ERR_FORKED. Any thread. */
+KC_API KC_NODISCARD kc_err kc_client_run(kc_client *client, kc_post_fn fn, void *user);
 
 /** Monotonic microseconds as of the last dispatch, and ms since 1970; random numbers of the
  * client's seed. The same clock and source the client itself uses, so code above can run on a

@@ -1,0 +1,224 @@
+/* SPDX-License-Identifier: LicenseRef-OfficeFlow
+ * A client with a thread of its own: what other threads may do, and what becomes of it. No broker is
+ * there: what needs one is in tests/broker. */
+#define _GNU_SOURCE /* gettid by syscall */
+#include <kafkac/kafkac.h>
+
+#include <check.h>
+#include <dirent.h>
+#include <pthread.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+static kc_client *client;
+static kc_producer *producer;
+/** What is found wrong on other threads, where an assertion can't be. */
+static int wrong;
+
+/** Nobody listens at port 1. */
+static void set_up(const char *delivery_timeout_ms)
+{
+    kc_error err;
+    kc_config *config = kc_config_new();
+    ck_assert_int_eq(kc_config_set(config, "bootstrap.servers", "127.0.0.1:1", &err), KC_OK);
+    ck_assert_int_eq(kc_config_set(config, "linger.ms", "0", &err), KC_OK);
+    ck_assert_int_eq(kc_config_set(config, "request.timeout.ms", delivery_timeout_ms, &err), KC_OK);
+    ck_assert_int_eq(kc_config_set(config, "delivery.timeout.ms", delivery_timeout_ms, &err),
+                     KC_OK);
+    ck_assert_int_eq(kc_client_new(config, NULL, &client, &err), KC_OK);
+    ck_assert_int_eq(kc_producer_open(client, NULL, &producer, &err), KC_OK);
+    kc_config_free(config);
+}
+
+static int thread_count(void)
+{
+    int count = 0;
+    DIR *dir = opendir("/proc/self/task");
+    ck_assert_ptr_nonnull(dir);
+    for (const struct dirent *entry; (entry = readdir(dir));)
+        count += entry->d_name[0] != '.';
+    closedir(dir);
+    return count;
+}
+
+static void note_thread(kc_client *on, void *user)
+{
+    wrong += on != client;
+    *(pthread_t *)user = pthread_self();
+}
+
+START_TEST(a_client_has_no_thread_and_one_when_it_was_started)
+{
+    kc_error err;
+    pthread_t where;
+    int before = thread_count();
+    set_up("100");
+    ck_assert_int_eq(thread_count(), before);
+    ck_assert_int_eq(kc_client_post(client, note_thread, &where), KC_ERR_STATE);
+    ck_assert_int_eq(kc_client_run(client, note_thread, &where), KC_OK);
+    ck_assert(pthread_equal(where, pthread_self()));
+    ck_assert_int_eq(kc_client_start(client, &err), KC_OK);
+    int started = thread_count();
+    ck_assert_int_gt(started, before);
+    ck_assert_int_eq(kc_client_start(client, &err), KC_ERR_STATE);
+    ck_assert_int_eq(kc_client_run(client, note_thread, &where), KC_OK);
+    ck_assert(!pthread_equal(where, pthread_self()));
+    ck_assert_int_eq(kc_client_stop(client), KC_OK);
+    ck_assert_int_eq(thread_count(), started - 1); /* it was one, whatever a sanitizer has */
+    ck_assert_int_eq(kc_client_stop(client), KC_ERR_STATE);
+    kc_client_free(client);
+}
+END_TEST
+
+START_TEST(calls_from_another_thread_are_refused_with_the_way_to_make_them)
+{
+    kc_error err;
+    kc_producer *other;
+    set_up("100");
+    ck_assert_int_eq(kc_client_start(client, &err), KC_OK);
+    ck_assert_int_eq(kc_client_dispatch(client, 0), KC_ERR_STATE);
+    ck_assert_int_eq(kc_producer_open(client, NULL, &other, &err), KC_ERR_STATE);
+    ck_assert_ptr_nonnull(strstr(err.text, "kc_client_run()"));
+    kc_client_free(client); /* stops it first */
+}
+END_TEST
+
+typedef struct order {
+    int failed;
+} order;
+
+static void on_delivery(const kc_delivery *delivery, void *user)
+{
+    order *o = user;
+    wrong += delivery->err == KC_OK;
+    o->failed++;
+}
+
+START_TEST(what_can_not_be_delivered_is_told_on_the_clients_thread_and_flush_waits_for_it)
+{
+    kc_error err;
+    order o = {.failed = 0};
+    kc_record record = KC_RECORD_INIT;
+    const kc_header header = {KC_STR("h"), KC_STR("v")};
+    set_up("300");
+    ck_assert_int_eq(kc_client_start(client, &err), KC_OK);
+    record.topic = KC_STR("t");
+    record.key = KC_STR("k");
+    record.headers = &header;
+    record.header_count = 1;
+    for (int i = 0; i < 1000; i++)
+        ck_assert_int_eq(kc_producer_send(producer, &record, on_delivery, &o, &err), KC_OK);
+    record.topic = KC_STR("not/legal");
+    ck_assert_int_eq(kc_producer_send(producer, &record, on_delivery, &o, &err), KC_OK);
+    ck_assert_int_eq(kc_producer_flush(producer, -1), KC_OK);
+    ck_assert_int_eq(o.failed, 1001);
+    ck_assert_int_eq(wrong, 0);
+    kc_client_free(client);
+}
+END_TEST
+
+/** Lane and number: each lane counts up. */
+static void check_number(kc_client *on, void *user)
+{
+    static int next[4];
+    int number = (int)(intptr_t)user;
+    (void)on;
+    wrong += (number & 0xffff) != next[number >> 16]++;
+}
+
+static void do_nothing(kc_client *on, void *user)
+{
+    (void)on;
+    (void)user;
+}
+
+static void *post_many(void *user)
+{
+    intptr_t lane = (intptr_t)user;
+    for (intptr_t i = 0; i < 20000; i++)
+        while (kc_client_post(client, check_number, (void *)(lane << 16 | i)) != KC_OK)
+            if (kc_client_run(client, do_nothing, NULL) != KC_OK)
+                return user;
+    return NULL;
+}
+
+START_TEST(each_threads_posts_come_in_its_order)
+{
+    kc_error err;
+    pthread_t threads[4];
+    set_up("100");
+    ck_assert_int_eq(kc_client_start(client, &err), KC_OK);
+    for (intptr_t i = 0; i < 4; i++)
+        ck_assert_int_eq(pthread_create(&threads[i], NULL, post_many, (void *)i), 0);
+    for (int i = 0; i < 4; i++)
+        ck_assert_int_eq(pthread_join(threads[i], NULL), 0);
+    ck_assert_int_eq(kc_client_stop(client), KC_OK); /* takes what is left */
+    ck_assert_int_eq(wrong, 0);
+    kc_client_free(client);
+}
+END_TEST
+
+START_TEST(a_full_buffer_pushes_back_and_what_finds_no_room_at_the_end_is_told)
+{
+    kc_error err;
+    order o = {.failed = 0};
+    int accepted = 0;
+    kc_record record = KC_RECORD_INIT;
+    char *value = calloc(1, 500000);
+    set_up("60000");
+    ck_assert_int_eq(kc_client_start(client, &err), KC_OK);
+    record.topic = KC_STR("t");
+    record.value = kc_span(value, 500000);
+    while (kc_producer_send(producer, &record, on_delivery, &o, &err) == KC_OK)
+        ck_assert_int_lt(accepted++, 1000);
+    ck_assert_int_eq(err.code, KC_ERR_BUFFER_FULL);
+    ck_assert_int_eq(kc_producer_flush(producer, 50), KC_ERR_TIMEOUT);
+    ck_assert_int_eq(kc_client_stop(client), KC_OK);
+    kc_client_free(client);
+    ck_assert_int_eq(o.failed, accepted);
+    free(value);
+}
+END_TEST
+
+START_TEST(a_record_larger_than_the_queue_is_refused_at_once)
+{
+    kc_error err;
+    kc_record record = KC_RECORD_INIT;
+    set_up("100");
+    ck_assert_int_eq(kc_client_start(client, &err), KC_OK);
+    record.topic = KC_STR("t");
+    char *value = calloc(1, (size_t)5 << 20);
+    record.value = kc_span(value, (size_t)5 << 20);
+    ck_assert_int_eq(kc_producer_send(producer, &record, NULL, NULL, &err), KC_ERR_TOO_LARGE);
+    free(value);
+    kc_client_free(client);
+}
+END_TEST
+
+START_TEST(in_a_forked_child_every_call_says_so_and_free_is_safe)
+{
+    kc_error err;
+    kc_record record = KC_RECORD_INIT;
+    pthread_t where;
+    set_up("100");
+    ck_assert_int_eq(kc_client_start(client, &err), KC_OK);
+    pid_t child = fork();
+    if (child == 0) {
+        record.topic = KC_STR("t");
+        bool is_good = kc_producer_send(producer, &record, NULL, NULL, &err) == KC_ERR_FORKED &&
+                       kc_producer_flush(producer, -1) == KC_ERR_FORKED &&
+                       kc_client_post(client, note_thread, &where) == KC_ERR_FORKED &&
+                       kc_client_run(client, note_thread, &where) == KC_ERR_FORKED &&
+                       kc_client_stop(client) == KC_ERR_FORKED;
+        kc_client_free(client);
+        _exit(is_good ? 0 : 1);
+    }
+    int status;
+    ck_assert_int_eq(waitpid(child, &status, 0), child);
+    ck_assert(WIFEXITED(status) && WEXITSTATUS(status) == 0);
+    kc_client_free(client);
+}
+END_TEST
