@@ -14,16 +14,41 @@ void kb_buf_init(kb_buf *buf, kb_mem *mem, size_t limit)
     *buf = (kb_buf){.mem = mem, .limit = limit ? limit : LIMIT_DEFAULT};
 }
 
+static void release(kb_buf *buf)
+{
+    if (buf->is_secret)
+        kb_mem_wipe(buf->data, buf->cap);
+    kb_mem_free(buf->mem, buf->data);
+}
+
 void kb_buf_cleanup(kb_buf *buf)
 {
-    kb_mem_free(buf->mem, buf->data);
+    bool is_secret = buf->is_secret;
+    release(buf);
     kb_buf_init(buf, buf->mem, buf->limit);
+    buf->is_secret = is_secret;
 }
 
 void kb_buf_reset(kb_buf *buf)
 {
+    if (buf->is_secret)
+        kb_mem_wipe(buf->data, buf->cap);
     buf->len = 0;
     buf->err = KC_OK;
+}
+
+/** As realloc; that may leave a copy behind, which a secret must not. */
+static uint8_t *move(kb_buf *buf, size_t cap)
+{
+    if (!buf->is_secret)
+        return kb_mem_realloc(buf->mem, buf->data, cap);
+    uint8_t *data = kb_mem_alloc(buf->mem, cap);
+    if (!data)
+        return NULL;
+    if (buf->len > 0)
+        memcpy(data, buf->data, buf->len);
+    release(buf);
+    return data;
 }
 
 /** Grow to hold at least `need` bytes, doubling where memory allows. */
@@ -34,10 +59,10 @@ static bool grow(kb_buf *buf, size_t need)
         cap = CAP_MIN;
     if (cap < need)
         cap = need;
-    uint8_t *data = kb_mem_realloc(buf->mem, buf->data, cap);
+    uint8_t *data = move(buf, cap);
     if (!data && cap > need) { // close to the memory limit: the least that will do
         cap = need;
-        data = kb_mem_realloc(buf->mem, buf->data, cap);
+        data = move(buf, cap);
     }
     if (!data) {
         buf->err = KC_ERR_NOMEM;

@@ -12,12 +12,13 @@ typedef struct kb_buf {
     size_t cap;
     size_t limit; /**< most bytes `len` may reach               */
     kc_err err;   /**< first failure; later writes do nothing   */
+    bool is_secret; /**< set after init: whatever is given back or left behind is wiped first */
 } kb_buf;
 
 /** `limit` 0: 1 GiB. Allocates nothing yet. */
 void kb_buf_init(kb_buf *buf, kb_mem *mem, size_t limit);
 void kb_buf_cleanup(kb_buf *buf);
-/** Length 0, no error, memory kept. */
+/** Length 0, no error, memory kept (and wiped, where secret). */
 void kb_buf_reset(kb_buf *buf);
 
 /** Room for `len` more bytes; returns where to write them, NULL on failure (err is set). Does not

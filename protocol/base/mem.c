@@ -1,12 +1,14 @@
 /* SPDX-License-Identifier: LicenseRef-OfficeFlow
  * The only place that calls the allocator: a size prefix per block, an exact count, a hard limit.
  */
+#define _DEFAULT_SOURCE // explicit_bzero
 #include "protocol/base/mem.h"
 
 #include "protocol/base/poison.h"
 
 #include <assert.h>
 #include <stdlib.h>
+#include <string.h>
 
 /** Stands in front of every block; 16 bytes keep the alignment malloc gave. */
 typedef struct prefix {
@@ -134,4 +136,17 @@ char *kb_mem_strndup(kb_mem *mem, const void *ptr, size_t len)
         memcpy(copy, ptr, len);
     copy[len] = 0;
     return copy;
+}
+
+void kb_mem_wipe(void *ptr, size_t len)
+{
+    if (len > 0)
+        explicit_bzero(ptr, len);
+}
+
+void kb_mem_free_secret(kb_mem *mem, char *text)
+{
+    if (text)
+        kb_mem_wipe(text, strlen(text));
+    kb_mem_free(mem, text);
 }

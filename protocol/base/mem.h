@@ -29,5 +29,9 @@ void *kb_mem_realloc(kb_mem *mem, void *ptr, size_t size);
 void kb_mem_free(kb_mem *mem, void *ptr);
 /** Copy of `len` bytes plus a zero byte behind them. */
 char *kb_mem_strndup(kb_mem *mem, const void *ptr, size_t len);
+/** Overwrite with zeros, which no compiler leaves out: for passwords and keys. */
+void kb_mem_wipe(void *ptr, size_t len);
+/** Wipe a text up to its zero byte, then free it; NULL is allowed. */
+void kb_mem_free_secret(kb_mem *mem, char *text);
 
 #endif

@@ -1,9 +1,11 @@
 /* SPDX-License-Identifier: LicenseRef-OfficeFlow
  * The growable buffer: contents, limit, and the error that sticks. */
+#define _GNU_SOURCE // memmem
 #include "protocol/base/buf.h"
 #include "tests/unit/base/fail_alloc.h"
 
 #include <check.h>
+#include <stdlib.h>
 
 static kb_mem mem;
 static kb_buf buf;
@@ -221,5 +223,57 @@ START_TEST(every_failing_allocation_is_survived_or_reported)
     size_t failures = fail_each_alloc(use_buf);
     ck_assert_uint_ge(failures, 5);
     ck_assert_uint_lt(failures, 100);
+}
+END_TEST
+
+static size_t leaks; /**< blocks given back with the secret in them */
+
+static void *plain_malloc(size_t size, void *user)
+{
+    (void)user;
+    return malloc(size);
+}
+
+static void *no_realloc(void *ptr, size_t size, void *user)
+{
+    (void)ptr, (void)size, (void)user;
+    ck_abort_msg("realloc may leave a copy behind");
+    return NULL;
+}
+
+/** The block's size stands in its prefix. */
+static void free_and_look(void *ptr, void *user)
+{
+    (void)user;
+    leaks += memmem(ptr, *(size_t *)ptr, "open sesame", 11) != NULL;
+    free(ptr);
+}
+
+START_TEST(a_secret_buffer_leaves_nothing_behind)
+{
+    const kc_alloc looking = {plain_malloc, no_realloc, free_and_look, NULL};
+    kb_mem_init(&mem, &looking, 0);
+    for (int is_secret = 1; is_secret >= 0; is_secret--) {
+        kb_buf_init(&buf, &mem, 0);
+        buf.is_secret = is_secret != 0;
+        kb_buf_put_bytes(&buf, KC_STR("open sesame"));
+        if (is_secret) {
+            for (int i = 0; i < 1000; i++)
+                kb_buf_put_byte(&buf, 'x');
+            ck_assert(memcmp(buf.data, "open sesamexxx", 14) == 0);
+            uint8_t *data = buf.data;
+            kb_buf_reset(&buf);
+            ck_assert_uint_eq(data[0], 0);
+            kb_buf_put_bytes(&buf, KC_STR("open sesame"));
+        }
+        kb_buf_cleanup(&buf);
+        ck_assert(buf.is_secret == (is_secret != 0)); // it stays what it was
+        ck_assert_uint_eq(leaks, is_secret ? 0 : 1);
+    }
+    char *text = kb_mem_strndup(&mem, "open sesame", 11);
+    kb_mem_free_secret(&mem, text);
+    kb_mem_free_secret(&mem, NULL);
+    ck_assert_uint_eq(leaks, 1);
+    ck_assert_uint_eq(mem.used, 0);
 }
 END_TEST
