@@ -197,6 +197,8 @@ static void on_timer(kn_timer *timer)
     int64_t next_us = check_overdue(conn, now_us);
     if (conn->state != KN_CONN_CLOSED)
         next_us = least(next_us, check_idle(conn, now_us));
+    if (conn->state != KN_CONN_CLOSED)
+        next_us = least(next_us, kn_conn_auth_timer(conn, now_us));
     if (next_us != INT64_MAX)
         kn_conn_wake_by(conn, next_us);
 }
@@ -237,6 +239,8 @@ kc_err kn_conn_open(const kn_conn_options *options, kn_conn **conn_out)
     kb_list_init(&conn->unsent);
     kb_buf_init(&conn->orphan, env->mem, 0);
     kn_request_init(&conn->setup_request, env->mem);
+    conn->setup_request.frame.is_secret = true; // it carries passwords and tokens
+    conn->auth.renew_at_us = INT64_MAX;
     kp_versions_clear(&conn->versions);
     conn->timer = (kn_timer){.fn = on_timer, .user = conn};
     conn->end_task = (kn_task){.fn = on_end, .user = conn};
@@ -267,7 +271,8 @@ void kn_conn_fail(kn_conn *conn, const kc_error *error)
 {
     if (conn->state == KN_CONN_CLOSED)
         return;
-    conn->was_idle = conn->state >= KN_CONN_READY && kn_conn_load(conn) == 0;
+    conn->was_idle =
+        conn->state >= KN_CONN_READY && kn_conn_load(conn) == 0 && conn->auth.state == KN_AUTH_IDLE;
     conn->error = *error;
     conn->error.broker_id = conn->broker_id;
     kn_conn_connect_cancel(conn);
@@ -277,6 +282,7 @@ void kn_conn_fail(kn_conn *conn, const kc_error *error)
     kn_timer_stop(conn->env->loop, &conn->timer);
     kb_chunk_unref(conn->receive.frame);
     conn->receive = (kn_receive){0};
+    kn_conn_auth_end(conn);
     kn_conn_set_state(conn, KN_CONN_CLOSED);
     kn_task_queue(conn->env->loop, &conn->end_task);
 }
@@ -330,7 +336,15 @@ void kn_conn_lost(kn_conn *conn, const kc_error *cause)
     char name[KN_HOST_MAX + 64];
     kc_error error;
     kn_conn_name(conn, name, sizeof name);
-    if (conn->state == KN_CONN_SETUP) {
+    bool is_in_sasl = conn->auth.state > KN_AUTH_QUIETING ||
+                      (conn->state == KN_CONN_SETUP && conn->auth.state != KN_AUTH_IDLE);
+    if (is_in_sasl) {
+        kb_error_set(&error, KC_ERR_CONNECT,
+                     "%s closed the connection during SASL authentication by %s%s%s; are "
+                     "security.protocol, sasl.mechanism and the credentials right?",
+                     name, conn->env->sasl->mechanism->name, cause ? ": " : "",
+                     cause ? cause->text : "");
+    } else if (conn->state == KN_CONN_SETUP) {
         conn->closed_by_peer = conn->step == 0;
         kb_error_set(&error, KC_ERR_CONNECT,
                      "%s closed the connection during ApiVersions%s%s; is it a Kafka listener of "
@@ -345,6 +359,8 @@ void kn_conn_lost(kn_conn *conn, const kc_error *cause)
     }
     error.os_errno = cause ? cause->os_errno : 0;
     error.phase = cause ? cause->phase : KC_PHASE_API;
+    if (is_in_sasl)
+        error.phase = KC_PHASE_SASL;
     kn_conn_fail(conn, &error);
 }
 
@@ -357,10 +373,12 @@ static void fail_drained(kn_conn *conn)
     kn_conn_fail(conn, &error);
 }
 
-void kn_conn_check_drained(kn_conn *conn)
+void kn_conn_check_quiet(kn_conn *conn)
 {
     if (conn->state == KN_CONN_DRAINING && kn_conn_load(conn) == 0)
         fail_drained(conn);
+    else
+        kn_conn_auth_quiet(conn);
 }
 
 void kn_conn_drain(kn_conn *conn, kb_list *unsent_out)
@@ -382,5 +400,5 @@ void kn_conn_drain(kn_conn *conn, kb_list *unsent_out)
         request->state = KN_REQUEST_LISTED;
         kb_list_push_back(unsent_out, node);
     }
-    kn_conn_check_drained(conn);
+    kn_conn_check_quiet(conn);
 }

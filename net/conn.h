@@ -3,7 +3,8 @@
  * makes a new one to reconnect.
  *
  *     NEW -> RESOLVING -> CONNECTING -> SETUP -> READY -> DRAINING -> CLOSED
- *                           (each address)  (steps of conn_setup.c)
+ *                           (each address)  (steps of conn_setup.c, of which SASL comes again
+ *                                            in READY: conn_sasl.c)
  *
  * and from every state to CLOSED. All ways to CLOSED lead through kn_conn_fail(), which closes the
  * transport at once and completes the requests later, from a task: so it can be called from
@@ -17,6 +18,7 @@
 
 #include "net/recycle.h"
 #include "net/request.h"
+#include "net/sasl.h"
 #include "net/transport.h"
 #include "protocol/base/log.h"
 
@@ -52,6 +54,7 @@ typedef enum kn_conn_state {
 typedef struct kn_conn_stats {
     uint64_t bytes_in, bytes_out;
     uint64_t requests, responses;
+    uint64_t reauthentications;
 } kn_conn_stats;
 
 /** The same for all connections of a pool; outlives them. */
@@ -60,6 +63,8 @@ typedef struct kn_conn_env {
     kn_loop *loop;
     kn_network *network;
     const kb_log *log;
+    kb_rand *rand;
+    const kn_sasl_conf *sasl; /**< NULL: nobody authenticates */
     kn_recycler *recycler;
     kn_conn_stats *stats;
     kc_bytes client_id;
@@ -121,6 +126,27 @@ typedef struct kn_receive {
     bool expects_large;
 } kn_receive;
 
+/** How far an authentication is; see conn_sasl.c. */
+typedef enum kn_auth_state {
+    KN_AUTH_IDLE,
+    KN_AUTH_PREPARING,
+    KN_AUTH_QUIETING,
+    KN_AUTH_HANDSHAKE,
+    KN_AUTH_EXCHANGE,
+} kn_auth_state;
+
+typedef struct kn_conn_auth {
+    kn_auth_state state;
+    kn_sasl sasl;
+    unsigned rounds;
+    int64_t lifetime_ms; /**< of the session, as said last        */
+    int64_t renew_at_us; /**< INT64_MAX: never, or under way      */
+    int64_t ends_at_us;  /**< of the session                      */
+    int64_t used_us;     /**< last use before the renewal         */
+    kp_sasl_handshake_req handshake;
+    kp_sasl_authenticate_req authenticate;
+} kn_conn_auth;
+
 struct kn_conn {
     const kn_conn_env *env;
     const kn_conn_events *events;
@@ -157,6 +183,7 @@ struct kn_conn {
     kp_api_versions_req versions_req;
     kn_request setup_request;
     kp_versions versions;
+    kn_conn_auth auth; /**< conn_sasl.c */
 
     /* writing (conn_write.c) */
     kb_list unsent; /**< encoded; the first may be written in part */
@@ -182,7 +209,7 @@ KC_NODISCARD kc_err kn_conn_open(const kn_conn_options *options, kn_conn **conn_
 /** Only when CLOSED, with nothing left in `unsent`. */
 void kn_conn_free(kn_conn *conn);
 
-/** READY and below the limit of requests in flight. */
+/** READY, not renewing its session, and below the limit of requests in flight. */
 bool kn_conn_has_room(const kn_conn *conn);
 /** Requests in flight or waiting to be written. */
 static inline size_t kn_conn_load(const kn_conn *conn)
@@ -226,6 +253,8 @@ void kn_conn_start(kn_conn *conn);
 void kn_conn_connect_cancel(kn_conn *conn);
 void kn_conn_connect_timer(kn_conn *conn);
 /** conn_setup.c */
+/** A step of the set-up is done: on with the next. */
+void kn_conn_step_done(kn_conn *conn);
 void kn_conn_setup_timer(kn_conn *conn);
 void kn_conn_on_event(void *user, unsigned events, const kc_error *error);
 /** conn_write.c: the same with the version given. */
@@ -236,7 +265,15 @@ void kn_conn_cancel(kn_conn *conn, kn_request *request);
 void kn_conn_read(kn_conn *conn);
 /** conn.c: the transport broke, or the peer closed it (error NULL). */
 void kn_conn_lost(kn_conn *conn, const kc_error *error);
-/** conn.c: a draining connection with nothing in flight closes. */
-void kn_conn_check_drained(kn_conn *conn);
+/** conn.c: with nothing in flight a draining connection closes, and a session can be renewed. */
+void kn_conn_check_quiet(kn_conn *conn);
+/** conn_sasl.c: authenticate, as a step of the set-up or anew. */
+void kn_conn_auth_start(kn_conn *conn);
+/** ... done or abandoned: wipe what it held. */
+void kn_conn_auth_end(kn_conn *conn);
+/** ... look for what is due; returns when to look again. */
+int64_t kn_conn_auth_timer(kn_conn *conn, int64_t now_us);
+void kn_conn_auth_quiet(kn_conn *conn);
+const char *kn_conn_auth_waits_for(const kn_conn *conn);
 
 #endif

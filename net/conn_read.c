@@ -110,7 +110,7 @@ static void deliver(kn_conn *conn, kb_chunk *chunk, kc_bytes frame)
     hand_over(conn, &sent, chunk, frame);
     if (was_ready && conn->state == KN_CONN_READY)
         conn->events->on_room(conn);
-    kn_conn_check_drained(conn);
+    kn_conn_check_quiet(conn);
 }
 
 static size_t trusted(size_t size, size_t arrived)

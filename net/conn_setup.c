@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: LicenseRef-OfficeFlow
  * From bytes that flow to a connection that can carry requests: the steps below, in order. A step
- * sends requests of its own on the connection and ends with finish_step(). SASL is a further step,
- * behind ApiVersions, which says the versions of SaslHandshake and SaslAuthenticate and which
- * brokers answer before authentication.
+ * sends requests of its own on the connection and ends with kn_conn_step_done(). SASL comes behind
+ * ApiVersions, which says the versions of SaslHandshake and SaslAuthenticate and which brokers
+ * answer before authentication.
  *
  * ApiVersions (trap 51, KIP-511): asked anew on each connection. With error 35 the body is v0,
  * whatever was asked, and may list only key 18; then ask once more with a strictly lower version.
@@ -23,23 +23,25 @@
 /** What may stand in the client's software name and version (KIP-511). */
 #define SOFTWARE_NAME KC_STR("kafkac")
 
-typedef struct setup_step {
-    const char *name;
-    void (*start)(kn_conn *conn);
-} setup_step;
-
 static void versions_start(kn_conn *conn);
 
-static const setup_step steps[] = {
-    {"ApiVersions", versions_start},
-};
+static void sasl_start(kn_conn *conn)
+{
+    if (conn->env->sasl)
+        kn_conn_auth_start(conn);
+    else
+        kn_conn_step_done(conn);
+}
+
+typedef void setup_step(kn_conn *conn);
+static setup_step *const steps[] = {versions_start, sasl_start};
 static const size_t step_count = sizeof steps / sizeof steps[0];
 
-static void finish_step(kn_conn *conn)
+void kn_conn_step_done(kn_conn *conn)
 {
     conn->step++;
     if (conn->step < step_count) {
-        steps[conn->step].start(conn);
+        steps[conn->step](conn);
         return;
     }
     kn_loop *loop = conn->env->loop;
@@ -49,6 +51,8 @@ static void finish_step(kn_conn *conn)
     kn_timer_stop(loop, &conn->timer);
     if (conn->env->max_idle_ms > 0)
         kn_conn_wake_by(conn, conn->used_us + (int64_t)conn->env->max_idle_ms * 1000);
+    if (conn->auth.renew_at_us != INT64_MAX)
+        kn_conn_wake_by(conn, conn->auth.renew_at_us);
     conn->events->on_ready(conn);
 }
 
@@ -64,16 +68,21 @@ static void fail_setup(kn_conn *conn, kc_err code, kc_phase phase, const char *w
 void kn_conn_setup_timer(kn_conn *conn)
 {
     int64_t now_us = kn_loop_now_us(conn->env->loop);
+    long long waited_ms = (now_us - conn->setup_started_us) / 1000;
+    char text[160];
     if (now_us < conn->setup_deadline_us) {
         kn_conn_wake_by(conn, conn->setup_deadline_us);
-        return;
+    } else if (conn->auth.state != KN_AUTH_IDLE) {
+        snprintf(text, sizeof text, "SASL authentication by %s: no answer to %s after %lld ms",
+                 conn->env->sasl->mechanism->name, kn_conn_auth_waits_for(conn), waited_ms);
+        fail_setup(conn, KC_ERR_CONNECT, KC_PHASE_SASL, text);
+    } else {
+        snprintf(text, sizeof text,
+                 "connected, but no answer to ApiVersions after %lld ms; is it a Kafka listener of "
+                 "this security.protocol?",
+                 waited_ms);
+        fail_setup(conn, KC_ERR_CONNECT, KC_PHASE_API, text);
     }
-    char text[160];
-    snprintf(text, sizeof text,
-             "connected, but no answer to %s after %lld ms; is it a Kafka listener of this "
-             "security.protocol?",
-             steps[conn->step].name, (long long)(now_us - conn->setup_started_us) / 1000);
-    fail_setup(conn, KC_ERR_CONNECT, KC_PHASE_API, text);
 }
 
 void kn_conn_on_event(void *user, unsigned events, const kc_error *error)
@@ -85,7 +94,7 @@ void kn_conn_on_event(void *user, unsigned events, const kc_error *error)
         kn_conn_set_state(conn, KN_CONN_SETUP);
         kn_timer_stop(conn->env->loop, &conn->timer);
         kn_conn_wake_by(conn, conn->setup_deadline_us);
-        steps[0].start(conn);
+        steps[0](conn);
     }
     if (events & KN_EVENT_READ && conn->state != KN_CONN_CLOSED)
         kn_conn_read(conn);
@@ -204,7 +213,7 @@ static void versions_done(kn_request *request, const kn_reply *reply)
         fail_setup(conn, code, KC_PHASE_API, text);
     } else {
         take_versions(conn, &resp);
-        finish_step(conn);
+        kn_conn_step_done(conn);
     }
     kb_arena_cleanup(&arena);
 }

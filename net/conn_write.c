@@ -16,7 +16,8 @@ static size_t frame_bytes(const kn_request *request)
 
 bool kn_conn_has_room(const kn_conn *conn)
 {
-    return conn->state == KN_CONN_READY && kn_conn_load(conn) < conn->ring_cap;
+    return conn->state == KN_CONN_READY && conn->auth.state < KN_AUTH_QUIETING &&
+           kn_conn_load(conn) < conn->ring_cap;
 }
 
 static kc_err fail_encode(kn_conn *conn, const kn_request *request, kc_err code,
@@ -239,7 +240,7 @@ void kn_conn_flush(kn_conn *conn)
         if (written > 0)
             advance(conn, written);
     }
-    kn_conn_check_drained(conn);
+    kn_conn_check_quiet(conn);
 }
 
 static void fail_cut(kn_conn *conn, const kn_request *request)
@@ -295,4 +296,6 @@ void kn_conn_cancel(kn_conn *conn, kn_request *request)
         conn->expired = NULL;
     request->state = KN_REQUEST_IDLE;
     request->conn = NULL;
+    if (conn->auth.state == KN_AUTH_QUIETING) // it may have been the last that was awaited
+        kn_conn_wake_by(conn, kn_loop_now_us(conn->env->loop));
 }

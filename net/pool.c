@@ -88,6 +88,8 @@ static void init_env(kn_pool *pool)
                               .loop = options->loop,
                               .network = options->network,
                               .log = options->log,
+                              .rand = options->rand,
+                              .sasl = options->sasl,
                               .recycler = &pool->recycler,
                               .stats = &pool->stats,
                               .client_id = options->client_id,
@@ -357,5 +359,6 @@ void kn_pool_stats_get(const kn_pool *pool, kn_pool_stats *stats_out)
                                  .responses = pool->stats.responses,
                                  .connections = pool->open,
                                  .connects = pool->connects,
-                                 .disconnects = pool->disconnects};
+                                 .disconnects = pool->disconnects,
+                                 .reauthentications = pool->stats.reauthentications};
 }

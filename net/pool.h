@@ -14,7 +14,8 @@
 #include "protocol/base/rand.h"
 
 typedef struct kn_pool kn_pool;
-typedef struct kn_network kn_network; /* net/transport.h */
+typedef struct kn_network kn_network;     /* net/transport.h */
+typedef struct kn_sasl_conf kn_sasl_conf; /* net/sasl.h */
 
 typedef enum kn_lane {
     KN_LANE_MAIN, /**< metadata, admin, offsets, coordinators, heartbeats of nobody */
@@ -52,6 +53,7 @@ typedef struct kn_pool_options {
     int32_t response_bytes_max;      /**< a larger frame closes the connection */
     int32_t send_buffer_bytes;       /**< -1: the system's */
     int32_t receive_buffer_bytes;
+    const kn_sasl_conf *sasl; /**< NULL: connections need no authentication; outlives the pool */
     /** A connection came up or went down, or could not be made; `error` NULL: up. `was_idle`:
      * closed with nothing in flight, which is no fault. From loop turns only. May be NULL. */
     void (*on_change)(void *user, int32_t broker_id, const kc_error *error, bool was_idle);
@@ -110,6 +112,7 @@ typedef struct kn_pool_stats {
     uint64_t requests, responses;
     uint32_t connections; /**< open now */
     uint64_t connects, disconnects;
+    uint64_t reauthentications; /**< of live connections */
 } kn_pool_stats;
 void kn_pool_stats_get(const kn_pool *pool, kn_pool_stats *stats_out);
 
