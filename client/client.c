@@ -12,6 +12,7 @@
 #include "client/call.h"
 #include "client/coordinator.h"
 #include "client/metadata.h"
+#include "client/sasl.h"
 #include "client/thread.h"
 #include "client/timer.h"
 #include "net/tcp.h"
@@ -86,14 +87,16 @@ static kc_err open_pool(kc_client *client, kc_error *err)
         .response_bytes_max = settings->receive_message_max_bytes,
         .send_buffer_bytes = settings->send_buffer_bytes,
         .receive_buffer_bytes = settings->receive_buffer_bytes,
+        .sasl = kc_sasl_conf(client->sasl),
         .on_change = on_connection,
         .user = client,
     };
     return kn_pool_new(&options, &client->pool, err);
 }
 
-static kc_err open_parts(kc_client *client, kc_error *err)
+static kc_err open_parts(kc_client *client, const kc_client_options *options, kc_error *err)
 {
+    KB_TRY(kc_sasl_open(client, options, err));
     if (!client->network)
         if (kn_tcp_network_new(&client->mem, client->loop, &client->network) != KC_OK)
             return kb_error_code(err, KC_ERR_NOMEM);
@@ -118,7 +121,7 @@ static kc_err open_all(kc_client *client, const kc_config *config, const kc_clie
     if (!client->loop)
         KB_TRY(kn_loop_new(&client->mem, &client->loop, err));
     kb_rand_init(&client->rand, options->seed ? options->seed : kc_clock_random());
-    return open_parts(client, err);
+    return open_parts(client, options, err);
 }
 
 /** The struct counts itself in its own kb_mem. */
@@ -204,6 +207,7 @@ static void close_all(kc_client *client)
     kc_coordinators_free(client->coordinators);
     kc_metadata_free(client->metadata);
     kn_pool_free(client->pool);
+    kc_sasl_close(client);
     if (client->owns_network) {
         kn_network_free(client->network);
         kn_loop_free(client->loop);
@@ -352,6 +356,7 @@ void kc_client_stats_get(const kc_client *client, kc_client_stats *stats_out)
         .connections = pool.connections,
         .connects = pool.connects,
         .disconnects = pool.disconnects,
+        .reauthentications = pool.reauthentications,
     };
 }
 

@@ -3,8 +3,9 @@
 #define _GNU_SOURCE // getrandom
 #include "net/clock.h"
 
-#include <kafkac/client.h>
+#include "client/core.h"
 
+#include <assert.h>
 #include <sys/random.h>
 
 int64_t kc_clock_wall_ms(void)
@@ -24,4 +25,12 @@ uint64_t kc_clock_random(void)
     if (getrandom(&value, sizeof value, GRND_NONBLOCK) != (ssize_t)sizeof value)
         value = (uint64_t)kn_clock_now_us() * 0x9e3779b97f4a7c15u;
     return value;
+}
+
+void kc_clock_random_bytes(void *out, size_t len)
+{
+    assert(len <= 256); // so much comes whole, whatever signal
+    ssize_t got = getrandom(out, len, 0);
+    assert(got == (ssize_t)len);
+    (void)got;
 }

@@ -47,6 +47,8 @@ static int quoted_len(kc_bytes text)
 
 static kc_err bad_value(const kc_config_row *row, kc_bytes value, kc_error *err)
 {
+    if (row->is_secret)
+        return kb_error_set(err, KC_ERR_CONFIG, "%s can't be empty", row->property.name);
     return kb_error_set(err, KC_ERR_CONFIG, "%s can't be \"%.*s\"; allowed: %s", row->property.name,
                         quoted_len(value), (const char *)value.ptr,
                         row->property.allowed[0] ? row->property.allowed : "any text but none");
@@ -104,6 +106,16 @@ static kc_err parse_number(const kc_config_row *row, kc_bytes value, parsed *out
     return KC_OK;
 }
 
+static kc_err parse_double(const kc_config_row *row, kc_bytes value, parsed *out, kc_error *err)
+{
+    double number;
+    if (!kb_parse_f64(value, &number) || number * 1000 < (double)row->min ||
+        number * 1000 > (double)row->max)
+        return bad_value(row, value, err);
+    kb_buf_put_bytes(&out->text, value);
+    return KC_OK;
+}
+
 static kc_err parse_word(const kc_config_row *row, kc_bytes value, parsed *out, kc_error *err)
 {
     const kc_word *word;
@@ -119,6 +131,8 @@ static kc_err parse(const kc_config_row *row, kc_bytes value, parsed *out, kc_er
     case KC_KIND_INT:
     case KC_KIND_LONG:
         return parse_number(row, value, out, err);
+    case KC_KIND_DOUBLE:
+        return parse_double(row, value, out, err);
     case KC_KIND_BOOLEAN:
         out->number = kb_text_is(value, "true");
         if (!out->number && !kb_text_is(value, "false"))
@@ -164,6 +178,12 @@ static void store(kc_settings *settings, const kc_config_row *row, const char *t
     case KC_KIND_LONG:
         *(int64_t *)field = number;
         break;
+    case KC_KIND_DOUBLE: {
+        bool is_number = kb_parse_f64(kc_str(text), field);
+        assert(is_number);
+        (void)is_number;
+        break;
+    }
     case KC_KIND_BOOLEAN:
     case KC_KIND_WORD_BOOL:
         *(bool *)field = number != 0;
@@ -268,12 +288,21 @@ kc_config *kc_config_copy_in(kb_mem *mem, const kc_config *config)
     return copy_into(kc_config_new_in(mem), config);
 }
 
+static void free_value(kc_config *config, const kc_config_row *row)
+{
+    char *value = config->values[index_of(row)];
+    if (row->is_secret)
+        kb_mem_free_secret(config->mem, value);
+    else
+        kb_mem_free(config->mem, value);
+}
+
 void kc_config_free(kc_config *config)
 {
     if (!config)
         return;
     for (size_t i = 0; i < kc_config_row_count; i++)
-        kb_mem_free(config->mem, config->values[i]);
+        free_value(config, &kc_config_rows[i]);
     kb_mem own = config->own;
     bool is_own = config->mem == &config->own;
     kb_mem_free(is_own ? &own : config->mem, config);
@@ -330,9 +359,8 @@ static kc_err keep(kc_config *config, const kc_config_row *row, const parsed *va
     char *copy = value->text.err == KC_OK ? kb_mem_strndup(config->mem, text.ptr, text.len) : NULL;
     if (!copy)
         return kb_error_code(err, KC_ERR_NOMEM);
-    char **slot = &config->values[index_of(row)];
-    kb_mem_free(config->mem, *slot);
-    *slot = copy;
+    free_value(config, row);
+    config->values[index_of(row)] = copy;
     store(&config->settings, row, copy, value->number);
     return KC_OK;
 }
@@ -341,6 +369,7 @@ static kc_err set_row(kc_config *config, const kc_config_row *row, kc_bytes text
 {
     parsed value = {.number = 0};
     kb_buf_init(&value.text, config->mem, VALUE_BYTES_MAX);
+    value.text.is_secret = row->is_secret;
     kc_err result = parse(row, text, &value, err);
     if (result == KC_OK)
         result = check_one(row, &value, err);
@@ -359,7 +388,8 @@ static kc_err set(kc_config *config, kc_bytes name, kc_bytes value, kc_error *er
         return kb_error_set(err, KC_ERR_CONFIG,
                             "%s: the value is above %d bytes or has a zero byte",
                             row->property.name, VALUE_BYTES_MAX);
-    return set_row(config, row, kb_text_trim(value), err);
+    /* Blanks may be part of a password. */
+    return set_row(config, row, row->is_secret ? value : kb_text_trim(value), err);
 }
 
 kc_err kc_config_set(kc_config *config, const char *name, const char *value, kc_error *err)
@@ -377,6 +407,8 @@ const char *kc_config_get(kc_config *config, const char *name)
     const char *value = config->values[index_of(row)];
     if (!value)
         value = row->property.default_value;
+    else if (row->is_secret)
+        value = "[hidden]";
     return value ? value : "";
 }
 
@@ -412,7 +444,7 @@ static kc_err load_line(kc_config *config, kc_bytes line, const char *path, size
                             "%s:%zu: a value can't go on in the next line: write it in one", path,
                             number);
     kc_bytes name = kb_text_trim(kc_span(line.ptr, (size_t)(equals - line.ptr)));
-    kc_bytes value = kc_span(equals + 1, (size_t)(line.ptr + line.len - equals - 1));
+    kc_bytes value = kb_text_trim(kc_span(equals + 1, (size_t)(line.ptr + line.len - equals - 1)));
     kc_error inner = {.code = KC_OK};
     kc_err result = set(config, name, value, &inner);
     if (result == KC_OK)
@@ -449,6 +481,7 @@ kc_err kc_config_load(kc_config *config, const char *path, kc_error *err)
 {
     kb_buf text;
     kb_buf_init(&text, config->mem, FILE_BYTES_MAX + 4096);
+    text.is_secret = true; // it may hold passwords
     kc_err result = read_file(path, &text, err);
     kc_bytes rest = kb_buf_bytes(&text), line;
     for (size_t number = 1; result == KC_OK && kb_text_split(&rest, '\n', &line); number++)

@@ -13,8 +13,16 @@ _Static_assert(sizeof(kp_codec) == sizeof(int32_t), "words are stored as int32_t
 static const kc_word security_words[] = {
     {"PLAINTEXT", 0, NULL, NULL},
     {"SSL", 1, NULL, LATER("TLS") ": use PLAINTEXT"},
-    {"SASL_PLAINTEXT", 2, NULL, LATER("SASL") ": use PLAINTEXT"},
-    {"SASL_SSL", 3, NULL, LATER("SASL over TLS") ": use PLAINTEXT"},
+    {"SASL_PLAINTEXT", 2, NULL, NULL},
+    {"SASL_SSL", 3, NULL, LATER("TLS") ": use SASL_PLAINTEXT"},
+    {NULL, 0, NULL, NULL},
+};
+static const kc_word mechanism_words[] = {
+    {"PLAIN", 0, NULL, NULL},
+    {"SCRAM-SHA-256", 1, NULL, NULL},
+    {"SCRAM-SHA-512", 2, NULL, NULL},
+    {"OAUTHBEARER", 3, NULL, NULL},
+    {"GSSAPI", 4, NULL, LATER("Kerberos")},
     {NULL, 0, NULL, NULL},
 };
 static const kc_word debug_words[] = {
@@ -67,32 +75,42 @@ static const kc_word isolation_words[] = {
 #define STRING(name, field, fallback, allowed, is_empty_fine, scope, doc)                          \
     {                                                                                              \
         {name, "string", fallback, allowed, scope, doc}, KC_KIND_STRING, AT(field), 0, 0, NULL,    \
-            is_empty_fine                                                                          \
+            is_empty_fine, false                                                                   \
+    }
+#define SECRET(name, field, scope, doc)                                                            \
+    {                                                                                              \
+        {name, "password", NULL, "", scope, doc}, KC_KIND_STRING, AT(field), 0, 0, NULL, false,    \
+            true                                                                                   \
+    }
+#define DOUBLE(name, field, fallback, low, high, scope, doc)                                       \
+    {                                                                                              \
+        {name, "double", #fallback, "[" #low ", " #high "]", scope, doc}, KC_KIND_DOUBLE,          \
+            AT(field), (int64_t)(low * 1000), (int64_t)(high * 1000), NULL, false, false           \
     }
 /* Numbers are written once: as the check and, by the preprocessor, as the text of the documents. */
 #define INT(name, field, fallback, low, high, scope, doc)                                          \
     {                                                                                              \
         {name, "int", #fallback, "[" #low ", " #high "]", scope, doc}, KC_KIND_INT, AT(field),     \
-            low, high, NULL, false                                                                 \
+            low, high, NULL, false, false                                                          \
     }
 #define LONG(name, field, fallback, low, high, scope, doc)                                         \
     {                                                                                              \
         {name, "long", #fallback, "[" #low ", " #high "]", scope, doc}, KC_KIND_LONG, AT(field),   \
-            low, high, NULL, false                                                                 \
+            low, high, NULL, false, false                                                          \
     }
 #define BOOLEAN(name, field, fallback, scope, doc)                                                 \
     {                                                                                              \
         {name, "boolean", #fallback, "true, false", scope, doc}, KC_KIND_BOOLEAN, AT(field), 0, 1, \
-            NULL, false                                                                            \
+            NULL, false, false                                                                     \
     }
 #define LIST(name, field, fallback, allowed, words, is_empty_fine, scope, doc)                     \
     {                                                                                              \
         {name, "list", fallback, allowed, scope, doc}, KC_KIND_LIST, AT(field), 0, 0, words,       \
-            is_empty_fine                                                                          \
+            is_empty_fine, false                                                                   \
     }
 #define WORD(name, type, kind, field, fallback, allowed, words, scope, doc)                        \
     {                                                                                              \
-        {name, type, fallback, allowed, scope, doc}, kind, AT(field), 0, 0, words, false           \
+        {name, type, fallback, allowed, scope, doc}, kind, AT(field), 0, 0, words, false, false    \
     }
 
 #define CLIENT   "client"
@@ -146,7 +164,33 @@ const kc_config_row kc_config_rows[] = {
     INT("receive.message.max.bytes", receive_message_max_bytes, 104857600, 1000, 2147483647, CLIENT,
         "A larger answer closes the connection. (Not of the Java client.)"),
     WORD("security.protocol", "string", KC_KIND_WORD_TEXT, security_protocol, "PLAINTEXT",
-         "PLAINTEXT", security_words, CLIENT, "How to talk to brokers."),
+         "PLAINTEXT, SASL_PLAINTEXT", security_words, CLIENT,
+         "How to talk to brokers. SASL_...: authenticate by sasl.mechanism."),
+    WORD("sasl.mechanism", "string", KC_KIND_WORD_TEXT, sasl_mechanism, NULL,
+         "PLAIN, SCRAM-SHA-256, SCRAM-SHA-512, OAUTHBEARER", mechanism_words, CLIENT,
+         "How to authenticate. (The Java client's default is GSSAPI; here it has to be chosen.)"),
+    STRING("sasl.username", sasl_username, NULL, "", false, CLIENT,
+           "Name for PLAIN and SCRAM. (Not of the Java client.)"),
+    SECRET("sasl.password", sasl_password, CLIENT,
+           "Password for PLAIN and SCRAM; blanks at its ends count. kc_client_set_credentials() "
+           "replaces it at run time. (Not of the Java client.)"),
+    SECRET("sasl.jaas.config", sasl_jaas_config, CLIENT,
+           "The Java client's way to say the same: PlainLoginModule or ScramLoginModule with "
+           "username and password, OAuthBearerLoginModule with extension_NAME options."),
+    SECRET(
+        "sasl.oauthbearer.token", sasl_oauthbearer_token, CLIENT,
+        "A token for OAUTHBEARER that never changes; kc_client_options.token_fn gets fresh ones. "
+        "(Not of the Java client.)"),
+    DOUBLE("sasl.login.refresh.window.factor", sasl_login_refresh_window_factor, 0.8, 0.5, 1.0,
+           CLIENT, "Share of a token's life after which the next one is asked for."),
+    DOUBLE("sasl.login.refresh.window.jitter", sasl_login_refresh_window_jitter, 0.05, 0.0, 0.25,
+           CLIENT, "Up to this share later, by chance."),
+    INT("sasl.login.refresh.min.period.seconds", sasl_login_refresh_min_period_seconds, 60, 0, 900,
+        CLIENT, "Not earlier than this after the last token ..."),
+    INT("sasl.login.refresh.buffer.seconds", sasl_login_refresh_buffer_seconds, 300, 0, 3600,
+        CLIENT,
+        "... nor in the last seconds of its life. Both count only where a life is longer than "
+        "their sum."),
     LIST("debug", debug, "", "metadata, net, producer, consumer, group, admin, all", debug_words,
          true, CLIENT,
          "Which debug lines are made when the log level is debug; empty: all. (Not of the Java "
@@ -247,7 +291,12 @@ static const name_and_text refusals[] = {
     {"transactional.id", LATER("the transactional producer")},
     {"transaction.timeout.ms", LATER("the transactional producer")},
     {"ssl.", LATER("TLS")},
-    {"sasl.", LATER("SASL")},
+    {"sasl.kerberos.", LATER("Kerberos")},
+    {"sasl.login.callback.handler.class", JAVA_ONLY "give kc_client_options.token_fn"},
+    {"sasl.client.callback.handler.class", JAVA_ONLY "give kc_client_options.token_fn"},
+    {"sasl.login.", LATER("fetching tokens from a provider")},
+    {"sasl.oauthbearer.", LATER("fetching tokens from a provider") ": set sasl.oauthbearer.token, "
+                                                                   "or kc_client_options.token_fn"},
     {"group.protocol", "groups are classic in this release: leave it out"},
     {"group.remote.assignor", "groups are classic in this release: leave it out"},
     {"key.serializer", JAVA_ONLY "keys are bytes"},

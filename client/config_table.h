@@ -10,6 +10,7 @@ typedef enum kc_kind {
     KC_KIND_INT,
     KC_KIND_LONG,
     KC_KIND_BOOLEAN,
+    KC_KIND_DOUBLE,    /**< min and max of the row in thousandths                            */
     KC_KIND_LIST,      /**< text with commas; each piece one of `words`, where there are any */
     KC_KIND_WORD_INT,  /**< one of `words`, its number goes into an int32_t or enum          */
     KC_KIND_WORD_BOOL, /**< the same into a bool                                             */
@@ -31,6 +32,7 @@ typedef struct kc_config_row {
     int64_t min, max;
     const kc_word *words; /**< up to a NULL name; NULL: any text          */
     bool may_be_empty;    /**< of a string or list; else empty is refused */
+    bool is_secret;       /**< never shown, wiped when given back         */
 } kc_config_row;
 
 extern const kc_config_row kc_config_rows[];

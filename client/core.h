@@ -14,6 +14,7 @@
 
 typedef struct kc_metadata kc_metadata;         /* client/metadata.h    */
 typedef struct kc_coordinators kc_coordinators; /* client/coordinator.h */
+typedef struct kc_sasl kc_sasl;                 /* client/sasl.h        */
 typedef struct kc_thread kc_thread;             /* client/thread.c      */
 
 /** Who makes a debug line; the words of the property `debug`. */
@@ -38,6 +39,7 @@ struct kc_client {
     kn_network *network;
     bool owns_network; /**< false when a test or simulation gave loop and network */
     bool is_virtual;   /**< the loop has no descriptor, and its time stands still */
+    kc_sasl *sasl;     /**< NULL: no authentication */
     kn_pool *pool;
     kc_metadata *metadata;
     kc_coordinators *coordinators;
@@ -112,6 +114,9 @@ static inline const kb_log *kc_client_log(const kc_client *client, kc_debug cont
 {
     return &client->logs[context];
 }
+
+/** clock.c: unpredictable bytes, for nonces. */
+void kc_clock_random_bytes(void *out, size_t len);
 
 /** Remember a failure for kc_client_last_error(), or with NULL a success. */
 void kc_client_note(kc_client *client, const kc_error *error);

@@ -35,8 +35,17 @@ typedef struct kc_settings {
     int32_t send_buffer_bytes;
     int32_t receive_buffer_bytes;
     int32_t receive_message_max_bytes;
-    const char *security_protocol; /**< PLAINTEXT only in this release */
-    const char *debug;             /**< list of kc_debug's words; empty: all */
+    const char *security_protocol; /**< PLAINTEXT, SASL_PLAINTEXT in this release */
+    const char *sasl_mechanism;    /**< NULL: none chosen                         */
+    const char *sasl_username;     /**< NULL: none, and so the following          */
+    const char *sasl_password;
+    const char *sasl_jaas_config;
+    const char *sasl_oauthbearer_token;
+    double sasl_login_refresh_window_factor;
+    double sasl_login_refresh_window_jitter;
+    int32_t sasl_login_refresh_min_period_seconds;
+    int32_t sasl_login_refresh_buffer_seconds;
+    const char *debug; /**< list of kc_debug's words; empty: all */
 
     /* producer */
     int32_t acks; /**< -1, 0, 1 */

@@ -25,18 +25,36 @@ static kc_err set_number(kc_config *config, const char *name, int64_t value, kc_
     return kc_config_set(config, name, text, err);
 }
 
+static kc_err set_unless_set(kc_config *config, const char *name, const char *value, kc_error *err)
+{
+    if (!value || kc_config_is_set(config, name))
+        return KC_OK;
+    return kc_config_set(config, name, value, err);
+}
+
+/** ssl and sasl{}. */
+static kc_err apply_security(of_config *config, kc_error *err)
+{
+    kc_config *kafka = config->kafka;
+    bool is_sasl = config->sasl_mechanism != NULL;
+    if (config->ssl || is_sasl)
+        KB_TRY(set_unless_set(kafka, "security.protocol",
+                              !config->ssl ? "SASL_PLAINTEXT"
+                              : is_sasl    ? "SASL_SSL"
+                                           : "SSL",
+                              err));
+    KB_TRY(set_unless_set(kafka, "sasl.mechanism", config->sasl_mechanism, err));
+    KB_TRY(set_unless_set(kafka, "sasl.username", config->sasl_username, err));
+    return set_unless_set(kafka, "sasl.password", config->sasl_password, err);
+}
+
 /** The seed's names as properties of the client. What `kafka` sets by its own name stays. */
 static kc_err apply_seed_names(of_config *config, kc_error *err)
 {
     kc_config *kafka = config->kafka;
-    if (config->ssl || config->sasl_mechanism)
-        return kb_error_set(
-            err, KC_ERR_CONFIG,
-            "ssl and sasl are not in this release: connect to a PLAINTEXT listener.");
-    if (!kc_config_is_set(kafka, "bootstrap.servers"))
-        KB_TRY(kc_config_set(kafka, "bootstrap.servers", config->brokers, err));
-    if (!kc_config_is_set(kafka, "client.id"))
-        KB_TRY(kc_config_set(kafka, "client.id", config->client_id, err));
+    KB_TRY(apply_security(config, err));
+    KB_TRY(set_unless_set(kafka, "bootstrap.servers", config->brokers, err));
+    KB_TRY(set_unless_set(kafka, "client.id", config->client_id, err));
     if (!kc_config_is_set(kafka,
                           "metadata.max.age.ms")) // wildcards look for new topics at this pace
         KB_TRY(set_number(kafka, "metadata.max.age.ms", METADATA_MAX_AGE_MS, err));

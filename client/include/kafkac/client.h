@@ -22,6 +22,9 @@ extern "C" {
  */
 typedef struct kc_client kc_client;
 
+/** A token is needed: see kc_client_set_token(). From dispatch. */
+typedef void (*kc_token_fn)(kc_client *client, void *user);
+
 /** What a client may be given besides its properties. Zero-filled is a valid choice. */
 typedef struct kc_client_options {
     size_t size;           /**< sizeof(kc_client_options)                                     */
@@ -29,7 +32,9 @@ typedef struct kc_client_options {
     kc_log_fn log;         /**< NULL: no log                                                  */
     void *log_user;
     kc_log_level log_level;
-    uint64_t seed; /**< of jitter, sticky partitions and ids; 0: from the system      */
+    uint64_t seed;        /**< of jitter, sticky partitions and ids; 0: from the system      */
+    kc_token_fn token_fn; /**< makes tokens for SASL OAUTHBEARER; NULL: none           */
+    void *token_user;
 } kc_client_options;
 
 /**
@@ -135,12 +140,58 @@ typedef struct kc_client_stats {
     uint64_t bytes_in, bytes_out, requests, responses;
     uint32_t connections;
     uint64_t connects, disconnects;
+    uint64_t reauthentications; /**< sessions renewed on a live connection (KIP-368) */
 } kc_client_stats;
 KC_API void kc_client_stats_get(const kc_client *client, kc_client_stats *stats_out);
 
-/** The last failure of a connection or a metadata request since the last success; code KC_OK: none.
- */
+/** The last failure of a connection, a metadata request or a token since the last success; code
+ * KC_OK: none. */
 KC_API void kc_client_last_error(const kc_client *client, kc_error *error_out);
+
+/* ---- credentials ---- */
+
+/**
+ * Replace name and password of SASL PLAIN or SCRAM: the next authentication uses them, of a new
+ * connection or of one whose session is renewed. Nothing that is open is closed.
+ *
+ * @param username, password  Copied; not empty.
+ * @retval KC_OK, KC_ERR_ARGUMENT, KC_ERR_NOMEM (the old ones stay), KC_ERR_STATE (the client has no
+ * mechanism with a password; closing).
+ */
+KC_API KC_NODISCARD kc_err kc_client_set_credentials(kc_client *client, const char *username,
+                                                     const char *password, kc_error *err);
+
+/** A pair told to the broker with a token (KIP-342). */
+typedef struct kc_sasl_extension {
+    kc_bytes name; /**< letters, and not "auth" */
+    kc_bytes value;
+} kc_sasl_extension;
+
+/** A bearer token. */
+typedef struct kc_token {
+    size_t size;        /**< sizeof(kc_token)                                            */
+    kc_bytes value;     /**< as it is sent, for example a JWT                            */
+    int64_t expires_ms; /**< wall clock, ms since 1970; 0: not known, never asked anew   */
+    const kc_sasl_extension *extensions;
+    size_t extension_count;
+} kc_token;
+
+/**
+ * The answer to kc_token_fn, inside it or later; or a new token at any time. All connections use
+ * it. The client asks when the first connection needs one, again at about 80 % of a token's life
+ * (sasl.login.refresh.*), and when a broker refused one; never twice before an answer, so each
+ * question needs one: this, or kc_client_token_failed(). Connections that need a token wait for it
+ * within socket.connection.setup.timeout.ms.
+ *
+ * @param token  Copied.
+ * @retval KC_OK, KC_ERR_ARGUMENT (not the form of a token or extension; expired), KC_ERR_NOMEM:
+ * which are taken as kc_client_token_failed(). KC_ERR_STATE (no token_fn; closing).
+ */
+KC_API KC_NODISCARD kc_err kc_client_set_token(kc_client *client, const kc_token *token,
+                                               kc_error *err);
+/** No token can be had: connections that wait for one fail with `reason` (no secrets in it). While
+ * the last token is good it goes on being used, and another is asked for in 10 s. */
+KC_API void kc_client_token_failed(kc_client *client, const char *reason);
 
 /* ---- any API ---- */
 

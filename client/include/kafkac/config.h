@@ -45,7 +45,7 @@ KC_API bool kc_config_is_set(const kc_config *config, const char *name);
 /** One row of the table; index from 0; NULL behind the last. Static storage. */
 typedef struct kc_property {
     const char *name;
-    const char *type;          /**< string, int, long, boolean, list, double       */
+    const char *type;          /**< string, int, long, boolean, list, double, password */
     const char *default_value; /**< NULL: none                                     */
     const char *allowed;       /**< "[0, 900000]", "all, -1, 0, 1", "" for any     */
     const char *scope;         /**< client, producer, consumer                     */

@@ -24,7 +24,8 @@ typedef struct of_config {
                                       messages */
     int32_t retry_retries; /**< retry.retries; -1: the client's default                        */
     bool ssl;              /**< not in this release: true is an error at open                  */
-    const char *sasl_mechanism, *sasl_username, *sasl_password; /**< likewise */
+    const char *sasl_mechanism, *sasl_username, *sasl_password; /**< NULL: none; "plain",
+                                                                   "scram-sha-256", ... */
     const char *demo_org_id; /**< DEMO_ORG_ID; NULL: none                                        */
     of_policies *policies;   /**< owned; never NULL after init                                   */
     kc_config *kafka;        /**< owned; further properties of the client, never NULL after init */

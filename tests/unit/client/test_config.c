@@ -123,6 +123,49 @@ START_TEST(numbers_are_taken_within_their_range_only)
 }
 END_TEST
 
+START_TEST(fractions_are_taken_within_their_range_only)
+{
+    kc_config *config = kc_config_new();
+    const char *name = "sasl.login.refresh.window.factor";
+    ck_assert_double_eq(kc_config_settings(config)->sasl_login_refresh_window_factor, 0.8);
+    set(config, name, " 0.5");
+    set(config, name, "1.0");
+    set(config, name, "0.8125");
+    ck_assert_double_eq(kc_config_settings(config)->sasl_login_refresh_window_factor, 0.8125);
+    ck_assert_str_eq(kc_config_get(config, name), "0.8125");
+    refuse(config, name, "0.499", "[0.5, 1.0]");
+    refuse(config, name, "1.01", "[0.5, 1.0]");
+    refuse(config, name, "half", "\"half\"");
+    refuse(config, name, "", "allowed");
+    kc_config *copy = kc_config_copy(config);
+    ck_assert_double_eq(kc_config_settings(copy)->sasl_login_refresh_window_factor, 0.8125);
+    kc_config_free(copy);
+    kc_config_free(config);
+}
+END_TEST
+
+START_TEST(a_secret_is_kept_to_the_byte_and_never_shown)
+{
+    static const char *const names[] = {"sasl.password", "sasl.jaas.config",
+                                        "sasl.oauthbearer.token"};
+    kc_config *config = kc_config_new();
+    for (size_t i = 0; i < 3; i++) {
+        ck_assert_str_eq(kc_config_get(config, names[i]), "");
+        set(config, names[i], " hush\t");
+        ck_assert(kc_config_is_set(config, names[i]));
+        ck_assert_str_eq(kc_config_get(config, names[i]), "[hidden]");
+        refuse(config, names[i], "", "can't be empty");
+        set(config, names[i], "another");
+    }
+    set(config, "sasl.password", " hush\t");
+    kc_config *copy = kc_config_copy(config);
+    ck_assert_str_eq(kc_config_settings(copy)->sasl_password, " hush\t");
+    ck_assert_str_eq(kc_config_get(copy, "sasl.password"), "[hidden]");
+    kc_config_free(copy);
+    kc_config_free(config);
+}
+END_TEST
+
 START_TEST(words_and_booleans_are_checked_and_stored)
 {
     kc_config *config = kc_config_new();
@@ -239,6 +282,10 @@ START_TEST(what_a_later_release_brings_is_told_so)
     refuse(config, "enable.idempotence", "true", "later release");
     set(config, "enable.idempotence", "false");
     refuse(config, "security.protocol", "SASL_SSL", "later release");
+    refuse(config, "sasl.mechanism", "GSSAPI", "later release");
+    refuse(config, "sasl.kerberos.service.name", "kafka", "later release");
+    refuse(config, "sasl.oauthbearer.token.endpoint.url", "http://x", "token_fn");
+    refuse(config, "sasl.login.callback.handler.class", "x", "token_fn");
     refuse(config, "security.protocol", "ssl", "use PLAINTEXT");
     refuse(config, "ssl.truststore.location", "/x", "TLS");
     refuse(config, "transactional.id", "t", "later release");

@@ -228,7 +228,7 @@ START_TEST(platform_opens_with_the_seeds_values)
 }
 END_TEST
 
-START_TEST(security_that_is_not_there_is_an_error)
+START_TEST(tls_is_not_there_and_sasl_is_handed_to_the_client)
 {
     of_platform *platform;
     kc_error err;
@@ -239,6 +239,11 @@ START_TEST(security_that_is_not_there_is_an_error)
     config.ssl = false;
     config.sasl_mechanism = "plain";
     ck_assert_int_eq(of_platform_open(&config, NULL, &platform, &err), KC_ERR_CONFIG);
+    ck_assert_ptr_nonnull(strstr(err.text, "sasl.password"));
+    config.sasl_username = "alice";
+    config.sasl_password = "alice-secret";
+    ck_assert_int_eq(of_platform_open(&config, NULL, &platform, &err), KC_OK);
+    of_platform_close(platform);
     of_config_cleanup(&config);
 }
 END_TEST

@@ -1,0 +1,206 @@
+/* SPDX-License-Identifier: LicenseRef-OfficeFlow
+ * Credentials of a client. The mechanisms are in net/; here is where name, password and tokens come
+ * from. */
+#include "client/sasl.h"
+
+#include "client/jaas.h"
+#include "protocol/base/error.h"
+#include "protocol/base/text.h"
+
+struct kc_sasl {
+    kc_client *client;
+    kn_sasl_conf conf;
+    kc_token_fn token_fn; /**< NULL: none */
+    void *token_user;
+};
+
+const kn_sasl_conf *kc_sasl_conf(const kc_sasl *sasl)
+{
+    return sasl ? &sasl->conf : NULL;
+}
+
+/** On a virtual clock everything comes from the client's seed, so that a run repeats. */
+static void fill_random(void *user, void *out, size_t len)
+{
+    kc_sasl *sasl = user;
+    if (!sasl->client->is_virtual) {
+        kc_clock_random_bytes(out, len);
+        return;
+    }
+    for (size_t i = 0; i < len; i++)
+        ((uint8_t *)out)[i] = (uint8_t)kb_rand_u64(&sasl->client->rand);
+}
+
+/* ---- from the properties ---- */
+
+static kc_err open_password(kc_sasl *sasl, const kc_jaas *jaas, kc_error *err)
+{
+    const kc_settings *settings = sasl->client->settings;
+    const char *username = settings->sasl_username, *password = settings->sasl_password;
+    if (settings->sasl_jaas_config) {
+        if (username || password)
+            return kb_error_set(err, KC_ERR_CONFIG,
+                                "set sasl.jaas.config, or sasl.username and sasl.password, not "
+                                "both");
+        username = jaas->username.len > 0 ? (const char *)jaas->username.data : NULL;
+        password = jaas->password.len > 0 ? (const char *)jaas->password.data : NULL;
+    }
+    if (!username || !password)
+        return kb_error_set(err, KC_ERR_CONFIG,
+                            "sasl.mechanism %s needs sasl.username and sasl.password, or both in "
+                            "sasl.jaas.config",
+                            settings->sasl_mechanism);
+    if (kn_sasl_conf_set(&sasl->conf, username, password) != KC_OK)
+        return kb_error_code(err, KC_ERR_NOMEM);
+    return KC_OK;
+}
+
+static void ask_token(void *user)
+{
+    kc_sasl *sasl = user;
+    sasl->token_fn(sasl->client, sasl->token_user);
+}
+
+static void on_token_failed(void *user, const kc_error *error)
+{
+    kc_sasl *sasl = user;
+    kc_client_note(sasl->client, error);
+}
+
+static kc_err open_tokens(kc_sasl *sasl, const kc_jaas *jaas, kc_error *err)
+{
+    kc_client *client = sasl->client;
+    const kc_settings *settings = client->settings;
+    const char *token = settings->sasl_oauthbearer_token;
+    if ((token != NULL) == (sasl->token_fn != NULL))
+        return kb_error_set(err, KC_ERR_CONFIG,
+                            "sasl.mechanism OAUTHBEARER needs tokens: give one of "
+                            "kc_client_options.token_fn and sasl.oauthbearer.token");
+    const kn_token_options options = {
+        .mem = &client->mem,
+        .loop = client->loop,
+        .log = kc_client_log(client, KC_DEBUG_NET),
+        .rand = &client->rand,
+        .refresh_factor = settings->sasl_login_refresh_window_factor,
+        .refresh_jitter = settings->sasl_login_refresh_window_jitter,
+        .refresh_min_period_s = settings->sasl_login_refresh_min_period_seconds,
+        .refresh_buffer_s = settings->sasl_login_refresh_buffer_seconds,
+        .ask = sasl->token_fn ? ask_token : NULL,
+        .on_failed = on_token_failed,
+        .user = sasl,
+    };
+    if (kn_token_source_new(&options, &sasl->conf.tokens) != KC_OK)
+        return kb_error_code(err, KC_ERR_NOMEM);
+    if (!token)
+        return KC_OK;
+    kc_bytes extensions = settings->sasl_jaas_config ? kb_buf_bytes(&jaas->extensions) : KC_NULL;
+    return kn_token_give(sasl->conf.tokens, kc_str(token), extensions, 0, err);
+}
+
+static kc_err open_credentials(kc_sasl *sasl, kc_error *err)
+{
+    kc_client *client = sasl->client;
+    const kc_settings *settings = client->settings;
+    kc_jaas jaas;
+    kc_err result = KC_OK;
+    if (settings->sasl_jaas_config)
+        result = kc_jaas_parse(&client->mem, kc_str(settings->sasl_jaas_config),
+                               settings->sasl_mechanism, &jaas, err);
+    if (result == KC_OK && sasl->conf.mechanism->has_password)
+        result = open_password(sasl, &jaas, err);
+    else if (result == KC_OK)
+        result = open_tokens(sasl, &jaas, err);
+    if (settings->sasl_jaas_config)
+        kc_jaas_cleanup(&jaas);
+    return result;
+}
+
+kc_err kc_sasl_open(kc_client *client, const kc_client_options *options, kc_error *err)
+{
+    const kc_settings *settings = client->settings;
+    if (!kb_text_starts(kc_str(settings->security_protocol), KC_STR("SASL_")))
+        return KC_OK;
+    if (!settings->sasl_mechanism)
+        return kb_error_set(err, KC_ERR_CONFIG,
+                            "security.protocol %s needs sasl.mechanism: PLAIN, SCRAM-SHA-256, "
+                            "SCRAM-SHA-512 or OAUTHBEARER",
+                            settings->security_protocol);
+    kc_sasl *sasl = kb_mem_zalloc(&client->mem, sizeof *sasl);
+    if (!sasl)
+        return kb_error_code(err, KC_ERR_NOMEM);
+    client->sasl = sasl;
+    sasl->client = client;
+    sasl->token_fn = options->token_fn;
+    sasl->token_user = options->token_user;
+    sasl->conf =
+        (kn_sasl_conf){.mem = &client->mem,
+                       .mechanism = kn_sasl_mechanism_find(kc_str(settings->sasl_mechanism)),
+                       .random = fill_random,
+                       .random_user = sasl};
+    return open_credentials(sasl, err);
+}
+
+void kc_sasl_close(kc_client *client)
+{
+    kc_sasl *sasl = client->sasl;
+    if (!sasl)
+        return;
+    client->sasl = NULL;
+    kn_token_source_free(sasl->conf.tokens);
+    kn_sasl_conf_cleanup(&sasl->conf);
+    kb_mem_free(&client->mem, sasl);
+}
+
+/* ---- at run time ---- */
+
+kc_err kc_client_set_credentials(kc_client *client, const char *username, const char *password,
+                                 kc_error *err)
+{
+    KB_TRY(kc_client_check(client, err));
+    if (!client->sasl || !client->sasl->conf.mechanism->has_password)
+        return kb_error_set(err, KC_ERR_STATE,
+                            "the client has no sasl.mechanism with name and password");
+    if (!username || !password || !username[0] || !password[0])
+        return kb_error_set(err, KC_ERR_ARGUMENT, "name and password can't be empty");
+    if (kn_sasl_conf_set(&client->sasl->conf, username, password) != KC_OK)
+        return kb_error_code(err, KC_ERR_NOMEM);
+    return KC_OK;
+}
+
+/** Extensions in the form they are sent in. */
+static kc_err write_extensions(const kc_token *token, kb_buf *out, kc_error *err)
+{
+    for (size_t i = 0; i < token->extension_count; i++)
+        KB_TRY(kc_jaas_extension(out, token->extensions[i].name, token->extensions[i].value, err));
+    return KC_OK;
+}
+
+kc_err kc_client_set_token(kc_client *client, const kc_token *token, kc_error *err)
+{
+    KB_TRY(kc_client_check(client, err));
+    if (!client->sasl || !client->sasl->token_fn || !client->sasl->conf.tokens)
+        return kb_error_set(err, KC_ERR_STATE,
+                            "the client does not authenticate by tokens of a token_fn");
+    if (!token || token->size != sizeof *token)
+        return kb_error_set(err, KC_ERR_ARGUMENT, "kc_token.size is not set");
+    kb_buf extensions;
+    kc_error error;
+    kb_buf_init(&extensions, &client->mem, KN_TOKEN_BYTES_MAX);
+    kc_err result = write_extensions(token, &extensions, &error);
+    if (result == KC_OK) {
+        result = kn_token_give(client->sasl->conf.tokens, token->value, kb_buf_bytes(&extensions),
+                               token->expires_ms, err);
+    } else {
+        kc_client_token_failed(client, error.text);
+        kb_error_set(err, result, "%s", error.text);
+    }
+    kb_buf_cleanup(&extensions);
+    return result;
+}
+
+void kc_client_token_failed(kc_client *client, const char *reason)
+{
+    if (kc_client_check(client, NULL) == KC_OK && client->sasl && client->sasl->token_fn &&
+        client->sasl->conf.tokens)
+        kn_token_fail(client->sasl->conf.tokens, reason ? reason : "no reason given");
+}
