@@ -10,8 +10,8 @@ typedef struct kb_buf {
     uint8_t *data;
     size_t len;
     size_t cap;
-    size_t limit; /**< most bytes `len` may reach               */
-    kc_err err;   /**< first failure; later writes do nothing   */
+    size_t limit;   /**< most bytes `len` may reach               */
+    kc_err err;     /**< first failure; later writes do nothing   */
     bool is_secret; /**< set after init: whatever is given back or left behind is wiped first */
 } kb_buf;
 

@@ -10,7 +10,8 @@
 const char *broker_list(void);
 
 /** The same for a listener of the broker with --secure: SSL, MTLS (a client certificate is
- * required), SASL_PLAINTEXT, SASL_SSL. Users: alice/alice-secret, admin/admin-secret. */
+ * required), SASL_PLAINTEXT, SASL_SSL, SASL_REAUTH (SASL_PLAINTEXT whose sessions end after 2 s,
+ * without SCRAM-SHA-256). Users: alice/alice-secret, admin/admin-secret. */
 const char *broker_list_of(const char *listener);
 
 /** Folder of ca.pem, client.pem, client.key. Skipped without. */

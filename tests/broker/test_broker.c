@@ -43,7 +43,8 @@ END_TEST
 
 START_TEST(secure_listeners_have_ports_of_their_own)
 {
-    static const char *const listeners[] = {"SSL", "MTLS", "SASL_PLAINTEXT", "SASL_SSL"};
+    static const char *const listeners[] = {"SSL", "MTLS", "SASL_PLAINTEXT", "SASL_SSL",
+                                            "SASL_REAUTH"};
     char path[4096];
     for (size_t i = 0; i < sizeof(listeners) / sizeof(listeners[0]); i++) {
         ck_assert_str_ne(broker_list_of(listeners[i]), broker_list());

@@ -1,0 +1,314 @@
+/* SPDX-License-Identifier: LicenseRef-OfficeFlow
+ * SASL against a real broker: each mechanism, the text of its refusals, and sessions of two seconds that are renewed
+ * while records flow. */
+#include "protocol/base/text.h"
+#include "tests/broker/broker.h"
+
+#include <kafkac/producer.h>
+#include <kafkac/unstable/messages.h>
+
+#include <check.h>
+#include <stdio.h>
+#include <string.h>
+
+#define PASSWORD(name) "sasl.username", name, "sasl.password", name "-secret"
+#define RUN_MS         9000
+
+static kc_error error;
+
+/* ---- tokens without a signature, as the broker's default takes them ---- */
+
+static int64_t token_life_ms = 3600000;
+static int asks;
+
+static void put_part(kb_buf *out, const char *json)
+{
+    kb_base64url_put(out, kc_str(json));
+    kb_buf_put_byte(out, '.');
+}
+
+static void give_token(kc_client *client, void *user)
+{
+    char claims[160];
+    kb_mem mem;
+    kb_buf text;
+    (void)user;
+    asks++;
+    int64_t now_ms = kc_clock_wall_ms();
+    snprintf(claims, sizeof claims, "{\"sub\":\"alice\",\"iat\":%lld,\"exp\":%lld}",
+             (long long)(now_ms / 1000 - 1), (long long)((now_ms + token_life_ms) / 1000));
+    kb_mem_init(&mem, NULL, 0);
+    kb_buf_init(&text, &mem, 0);
+    put_part(&text, "{\"alg\":\"none\"}");
+    put_part(&text, claims);
+    kc_token token = {.size = sizeof token, .value = kb_buf_bytes(&text)};
+    /* An expired one is for the broker to refuse. */
+    token.expires_ms = token_life_ms > 0 ? now_ms + token_life_ms : 0;
+    ck_assert_int_eq(kc_client_set_token(client, &token, &error), KC_OK);
+    kb_buf_cleanup(&text);
+}
+
+/* ---- clients ---- */
+
+static kc_client *open_client(const char *listener, const char *mechanism,
+                              const char *const *properties)
+{
+    kc_client *client = NULL;
+    kc_client_options options = {.size = sizeof options, .token_fn = give_token};
+    kc_config *config = kc_config_new();
+    const char *const fixed[] = {"bootstrap.servers",
+                                 broker_list_of(listener),
+                                 "security.protocol",
+                                 "SASL_PLAINTEXT",
+                                 "sasl.mechanism",
+                                 mechanism,
+                                 NULL};
+    for (size_t i = 0; fixed[i]; i += 2)
+        ck_assert_int_eq(kc_config_set(config, fixed[i], fixed[i + 1], &error), KC_OK);
+    for (size_t i = 0; properties && properties[i]; i += 2)
+        ck_assert_msg(kc_config_set(config, properties[i], properties[i + 1], &error) == KC_OK,
+                      "%s", error.text);
+    ck_assert_msg(kc_client_new(config, &options, &client, &error) == KC_OK, "%s", error.text);
+    kc_config_free(config);
+    return client;
+}
+
+typedef struct answer {
+    bool is_done;
+    kc_error error;
+    int32_t brokers;
+} answer;
+
+static void on_response(const kc_response *response, void *user)
+{
+    answer *a = user;
+    a->is_done = true;
+    if (response->error)
+        a->error = *response->error;
+    else
+        a->brokers = ((const kp_metadata_resp *)response->message)->brokers.count;
+}
+
+/** Metadata of the cluster, by way of a broker that has authenticated us. */
+static kc_err ask(kc_client *client)
+{
+    answer a = {.is_done = false};
+    kp_metadata_req request = {.topics.count = 0};
+    ck_assert_int_eq(kc_call(client, KP_API_METADATA, &request, NULL, on_response, &a, &error),
+                     KC_OK);
+    while (!a.is_done)
+        ck_assert_int_ge(kc_client_dispatch(client, 1000), KC_ERR_AGAIN);
+    error = a.error;
+    if (a.error.code == KC_OK)
+        ck_assert_int_ge(a.brokers, 1);
+    return a.error.code;
+}
+
+static void check_in(const char *mechanism, const char *const *properties)
+{
+    kc_client *client = open_client("SASL_PLAINTEXT", mechanism, properties);
+    ck_assert_msg(ask(client) == KC_OK, "%s", error.text);
+    kc_client_free(client);
+}
+
+START_TEST(each_mechanism_authenticates)
+{
+    static const char *const alice[] = {PASSWORD("alice"), NULL};
+    static const char *const jaas[] = {
+        "sasl.jaas.config",
+        "org.apache.kafka.common.security.scram.ScramLoginModule required username=\"admin\" "
+        "password=\"admin-secret\";",
+        NULL};
+    check_in("PLAIN", alice);
+    check_in("SCRAM-SHA-256", alice);
+    check_in("SCRAM-SHA-512", alice);
+    check_in("SCRAM-SHA-512", jaas);
+    check_in("OAUTHBEARER", NULL);
+    ck_assert_int_eq(asks, 1);
+}
+END_TEST
+
+static void refuse(const char *listener, const char *mechanism, const char *const *properties,
+                   const char *text)
+{
+    kc_error last;
+    kc_client *client = open_client(listener, mechanism, properties);
+    ck_assert_int_eq(ask(client), KC_ERR_AUTH);
+    ck_assert_msg(strstr(error.text, text) != NULL, "%s", error.text);
+    ck_assert_ptr_null(strstr(error.text, "-secret"));
+    ck_assert_int_eq(error.phase, KC_PHASE_SASL);
+    kc_client_last_error(client, &last);
+    ck_assert_str_eq(last.text, error.text);
+    kc_client_free(client);
+}
+
+START_TEST(what_the_broker_refuses_is_told_in_its_words)
+{
+    static const char *const wrong[] = {"sasl.username", "alice", "sasl.password", "bob-secret",
+                                        NULL};
+    static const char *const nobody[] = {PASSWORD("nobody"), NULL};
+    refuse("SASL_PLAINTEXT", "PLAIN", wrong,
+           "SASL authentication failed as alice by PLAIN: Authentication failed: Invalid username "
+           "or password");
+    refuse("SASL_PLAINTEXT", "SCRAM-SHA-256", wrong,
+           "SASL authentication failed as alice by SCRAM-SHA-256: Authentication failed during "
+           "authentication due to invalid credentials with SASL mechanism SCRAM-SHA-256");
+    refuse("SASL_PLAINTEXT", "SCRAM-SHA-512", nobody,
+           "SASL authentication failed as nobody by SCRAM-SHA-512: Authentication failed");
+    token_life_ms = -100000;
+    refuse("SASL_PLAINTEXT", "OAUTHBEARER", NULL, "SASL authentication failed by OAUTHBEARER: {");
+    token_life_ms = 3600000;
+    refuse("SASL_REAUTH", "SCRAM-SHA-256", nobody, "the broker offers ");
+    ck_assert_ptr_nonnull(strstr(error.text, "SCRAM-SHA-512"));
+}
+END_TEST
+
+START_TEST(a_listener_without_sasl_says_so)
+{
+    static const char *const alice[] = {PASSWORD("alice"), NULL};
+    char servers[256];
+    snprintf(servers, sizeof servers, "%s", broker_list());
+    kc_client *client = open_client("SASL_PLAINTEXT", "PLAIN",
+                                    (const char *const[]){"bootstrap.servers", servers, alice[0],
+                                                          alice[1], alice[2], alice[3], NULL});
+    ck_assert_int_eq(ask(client), KC_ERR_AUTH);
+    ck_assert_msg(strstr(error.text, "this listener has no SASL") != NULL, "%s", error.text);
+    kc_client_free(client);
+}
+END_TEST
+
+START_TEST(credentials_are_mended_at_run_time)
+{
+    static const char *const wrong[] = {"sasl.username", "alice", "sasl.password", "old", NULL};
+    kc_client *client = open_client("SASL_PLAINTEXT", "SCRAM-SHA-512", wrong);
+    ck_assert_int_eq(ask(client), KC_ERR_AUTH);
+    ck_assert_int_eq(kc_client_set_credentials(client, "alice", "alice-secret", &error), KC_OK);
+    ck_assert_msg(ask(client) == KC_OK, "%s", error.text);
+    kc_client_free(client);
+}
+END_TEST
+
+/* ---- renewal ---- */
+
+typedef struct flow {
+    kc_client *client;
+    kc_producer *producer;
+    char topic[64];
+    uint32_t sent, told, failed;
+    kc_error error;
+} flow;
+
+static void on_delivery(const kc_delivery *delivery, void *user)
+{
+    flow *r = user;
+    r->told++;
+    if (delivery->err == KC_OK)
+        return;
+    r->failed++;
+    r->error = *delivery->error;
+}
+
+static void flow_open(flow *r, const char *mechanism, const char *const *properties)
+{
+    *r = (flow){.client = open_client("SASL_REAUTH", mechanism, properties)};
+    broker_unique_name(r->topic, sizeof r->topic, "sasl");
+    broker_create_topic(r->topic, 3, 1);
+    ck_assert_int_eq(kc_producer_open(r->client, NULL, &r->producer, &error), KC_OK);
+}
+
+/** Records all the time, hundreds a second. */
+static void flow_for(flow *r, int64_t ms)
+{
+    int64_t until_us = kc_clock_monotonic_us() + ms * 1000;
+    kc_record record = KC_RECORD_INIT;
+    record.topic = kc_str(r->topic);
+    record.value = KC_STR("value");
+    while (kc_clock_monotonic_us() < until_us) {
+        record.partition = (int32_t)(r->sent % 3);
+        ck_assert_int_eq(kc_producer_send(r->producer, &record, on_delivery, r, &error), KC_OK);
+        r->sent++;
+        ck_assert_int_ge(kc_client_dispatch(r->client, 1), KC_ERR_AGAIN);
+    }
+}
+
+static void flow_close(flow *r, uint32_t renewals)
+{
+    kc_client_stats stats;
+    kc_producer_stats produced;
+    ck_assert_int_eq(kc_producer_flush(r->producer, 30000), KC_OK);
+    kc_client_stats_get(r->client, &stats);
+    kc_producer_stats_get(r->producer, &produced);
+    ck_assert_msg(r->failed == 0, "%s", r->error.text);
+    ck_assert_uint_eq(r->told, r->sent);
+    ck_assert_uint_ge(r->sent, 1000);
+    ck_assert_uint_eq(produced.retries, 0);
+    ck_assert_uint_ge(stats.reauthentications, renewals);
+    ck_assert_uint_le(stats.disconnects, 1); // the bootstrap connection
+    printf("%u records, %llu renewals, %llu connections\n", r->sent,
+           (unsigned long long)stats.reauthentications, (unsigned long long)stats.connects);
+    kc_client_free(r->client);
+}
+
+static void produce_through_renewals(const char *mechanism, const char *const *properties)
+{
+    flow r;
+    flow_open(&r, mechanism, properties);
+    flow_for(&r, RUN_MS);
+    flow_close(&r, RUN_MS / 2000);
+}
+
+START_TEST(plain_sessions_are_renewed_under_records)
+{
+    static const char *const alice[] = {PASSWORD("alice"), "linger.ms", "0", NULL};
+    produce_through_renewals("PLAIN", alice);
+}
+END_TEST
+
+START_TEST(scram_sessions_are_renewed_under_records)
+{
+    static const char *const alice[] = {PASSWORD("alice"), "linger.ms", "0", NULL};
+    produce_through_renewals("SCRAM-SHA-512", alice);
+}
+END_TEST
+
+START_TEST(oauthbearer_sessions_are_renewed_under_records_with_fresh_tokens)
+{
+    static const char *const quick[] = {"linger.ms", "0", NULL};
+    token_life_ms = 4000; // and so tokens are refreshed by the way
+    produce_through_renewals("OAUTHBEARER", quick);
+    ck_assert_int_ge(asks, 3);
+    token_life_ms = 3600000;
+}
+END_TEST
+
+static void set_password(const char *user, const char *password)
+{
+    char setting[128], output[2048];
+    snprintf(setting, sizeof setting, "SCRAM-SHA-512=[password=%s]", password);
+    const char *const argv[] = {
+        "tool",          "configs", "--alter",      "--entity-type", "users",
+        "--entity-name", user,      "--add-config", setting,         NULL};
+    ck_assert_msg(broker_command(output, sizeof output, argv) == 0, "%s", output);
+}
+
+START_TEST(a_changed_password_costs_no_record)
+{
+    flow r;
+    char user[64];
+    broker_unique_name(user, sizeof user, "user");
+    set_password(user, "one");
+    flow_open(&r, "SCRAM-SHA-512",
+              (const char *const[]){"sasl.username", user, "sasl.password", "one", "linger.ms", "0",
+                                    NULL});
+    flow_for(&r, 3000);
+    set_password(user, "two"); // takes seconds: the session ends meanwhile
+    ck_assert_int_eq(kc_client_set_credentials(r.client, user, "two", &error), KC_OK);
+    flow_for(&r, 5000);
+    kc_client_stats stats;
+    kc_client_stats_get(r.client, &stats);
+    ck_assert_uint_ge(stats.reauthentications, 3);
+    ck_assert_int_eq(kc_producer_flush(r.producer, 30000), KC_OK);
+    ck_assert_msg(r.failed == 0, "%s", r.error.text);
+    kc_client_free(r.client);
+}
+END_TEST
