@@ -139,10 +139,11 @@ typedef struct kn_conn_auth {
     kn_auth_state state;
     kn_sasl sasl;
     unsigned rounds;
-    int64_t lifetime_ms; /**< of the session, as said last        */
-    int64_t renew_at_us; /**< INT64_MAX: never, or under way      */
-    int64_t ends_at_us;  /**< of the session                      */
-    int64_t used_us;     /**< last use before the renewal         */
+    int64_t lifetime_ms;   /**< of the session, as said last        */
+    int64_t renew_at_us;   /**< INT64_MAX: never, or under way      */
+    int64_t ends_at_us;    /**< of the session                      */
+    int64_t not_before_us; /**< nor may it be renewed              */
+    int64_t used_us;       /**< last use before the renewal         */
     kp_sasl_handshake_req handshake;
     kp_sasl_authenticate_req authenticate;
 } kn_conn_auth;

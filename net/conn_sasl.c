@@ -28,8 +28,9 @@
 /** A session is renewed at 85 to 95 % of its life ... */
 #define RENEW_SHARE  0.85
 #define RENEW_JITTER 0.10
-/** ... but a broker does not begin anew within a second (KIP-368). */
-#define RENEW_MIN_MS 1000
+/** ... but a broker does not begin anew within a second (KIP-368): where a session is shorter,
+ * requests stay parked until then. */
+#define RENEW_MIN_US 1000000
 /** Sessions that are said to be longer are taken as so long: a year. */
 #define SESSION_MAX_MS INT64_C(31536000000)
 /** A decoded answer takes some hundred bytes more than on the wire. */
@@ -134,10 +135,8 @@ static void plan_renewal(kn_conn *conn, int64_t lifetime_ms)
     if (lifetime_ms > SESSION_MAX_MS)
         lifetime_ms = SESSION_MAX_MS;
     double share = RENEW_SHARE + RENEW_JITTER * kb_rand_unit(conn->env->rand);
-    int64_t renew_ms = (int64_t)((double)lifetime_ms * share);
-    if (renew_ms < RENEW_MIN_MS)
-        renew_ms = RENEW_MIN_MS;
-    auth->renew_at_us = now_us + renew_ms * 1000;
+    auth->renew_at_us = now_us + (int64_t)((double)lifetime_ms * 1000 * share);
+    auth->not_before_us = now_us + RENEW_MIN_US;
     auth->ends_at_us = now_us + lifetime_ms * 1000;
 }
 
@@ -208,8 +207,8 @@ static void refuse_mechanism(kn_conn *conn, const kp_sasl_handshake_resp *resp)
             break;
         len += (size_t)added;
     }
-    fail_auth(conn, KC_ERR_AUTH, KC_ERRF_CONFIG, "the broker offers %s; set sasl.mechanism to that",
-              offered[0] ? offered : "no mechanism");
+    fail_auth(conn, KC_ERR_AUTH, KC_ERRF_CONFIG, "the broker offers %s as sasl.mechanism",
+              offered[0] ? offered : "none");
 }
 
 static void handshake_done(kn_request *request, const kn_reply *reply)
@@ -247,9 +246,13 @@ static void send_handshake(kn_conn *conn)
 
 void kn_conn_auth_quiet(kn_conn *conn)
 {
-    if (conn->auth.state == KN_AUTH_QUIETING && conn->state == KN_CONN_READY &&
-        kn_conn_load(conn) == 0)
+    if (conn->auth.state != KN_AUTH_QUIETING || conn->state != KN_CONN_READY ||
+        kn_conn_load(conn) > 0)
+        return;
+    if (kn_loop_now_us(conn->env->loop) >= conn->auth.not_before_us)
         send_handshake(conn);
+    else
+        kn_conn_wake_by(conn, conn->auth.not_before_us);
 }
 
 /** The mechanism has a message for the broker. */

@@ -34,16 +34,17 @@ static void give_token(kc_client *client, void *user)
     kb_buf text;
     (void)user;
     asks++;
-    int64_t now_ms = kc_clock_wall_ms();
+    int64_t now_s = kc_clock_wall_ms() / 1000;
+    int64_t expires_s = now_s + token_life_ms / 1000;
     snprintf(claims, sizeof claims, "{\"sub\":\"alice\",\"iat\":%lld,\"exp\":%lld}",
-             (long long)(now_ms / 1000 - 1), (long long)((now_ms + token_life_ms) / 1000));
+             (long long)(now_s - 1), (long long)expires_s);
     kb_mem_init(&mem, NULL, 0);
     kb_buf_init(&text, &mem, 0);
     put_part(&text, "{\"alg\":\"none\"}");
     put_part(&text, claims);
     kc_token token = {.size = sizeof token, .value = kb_buf_bytes(&text)};
     /* An expired one is for the broker to refuse. */
-    token.expires_ms = token_life_ms > 0 ? now_ms + token_life_ms : 0;
+    token.expires_ms = token_life_ms > 0 ? expires_s * 1000 : 0;
     ck_assert_int_eq(kc_client_set_token(client, &token, &error), KC_OK);
     kb_buf_cleanup(&text);
 }

@@ -293,14 +293,14 @@ START_TEST(a_mechanism_the_broker_has_not_is_told_with_those_it_has)
     f.server.offered = "SCRAM-SHA-256,OAUTHBEARER";
     rig_conn_open(&f.c, "broker", 9092);
     rig_run(&f.r, 100);
-    check_refused(&f, KC_ERR_AUTH, "by PLAIN: the broker offers SCRAM-SHA-256, OAUTHBEARER;");
+    check_refused(&f, KC_ERR_AUTH, "by PLAIN: the broker offers SCRAM-SHA-256, OAUTHBEARER as");
     ck_assert(f.c.conn->error.flags & KC_ERRF_CONFIG);
     cleanup(&f);
     init_conn(&f, "PLAIN", 0);
     f.server.offered = "";
     rig_conn_open(&f.c, "broker", 9092);
     rig_run(&f.r, 100);
-    check_refused(&f, KC_ERR_AUTH, "the broker offers no mechanism");
+    check_refused(&f, KC_ERR_AUTH, "the broker offers none as sasl.mechanism");
     cleanup(&f);
 }
 END_TEST
