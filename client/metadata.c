@@ -211,6 +211,7 @@ static void fail(kc_metadata *metadata, const kc_error *error)
     if (metadata->failures++ == 0)
         metadata->failing_us = now_us;
     metadata->error = *error;
+    metadata->failed_us = now_us;
     kc_client_note(client, error);
     /* KIP-1102: the known addresses may all be of the past. The time starts anew, so that what is
      * learned has as long. */
@@ -482,6 +483,11 @@ const kc_error *kc_metadata_error(const kc_metadata *metadata)
     if (metadata->error.code == KC_OK && kn_request_is_active(&metadata->request))
         return kn_pool_last_error(metadata->client->pool);
     return &metadata->error;
+}
+
+int64_t kc_metadata_failed_us(const kc_metadata *metadata)
+{
+    return metadata->failed_us;
 }
 
 /* ---- lifetime ---- */

@@ -82,6 +82,8 @@ kc_bytes kc_metadata_cluster_id(const kc_metadata *metadata);
 /** Last failure of a metadata request since the last success, or while one is under way the last of
  * a connection: the cause to name when a wait ends; code KC_OK: none. */
 const kc_error *kc_metadata_error(const kc_metadata *metadata);
+/** When a metadata request failed last, loop time. */
+int64_t kc_metadata_failed_us(const kc_metadata *metadata);
 
 /** True for 1-249 of [A-Za-z0-9._-], not "." or "..". */
 bool kc_topic_name_is_valid(kc_bytes name);

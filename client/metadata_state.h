@@ -53,6 +53,7 @@ struct kc_metadata {
     int64_t started_us;
     uint32_t failures;  /**< requests that failed, in a row                */
     int64_t failing_us; /**< since when they fail                          */
+    int64_t failed_us;  /**< the last time one did                         */
     uint32_t unsettled; /**< answers in a row with a topic not settled     */
     uint64_t version;
     kc_error error;

@@ -209,7 +209,9 @@ static void unknown_error(kc_topic *topic, kc_error *error)
     kc_producer *producer = topic->producer;
     kc_err cause = topic->meta->err;
     const kc_error *failure = kc_metadata_error(producer->client->metadata);
-    if (cause == KC_E_UNKNOWN_TOPIC_OR_PARTITION)
+    if (failure->code == KC_ERR_AUTH)
+        *error = *failure;
+    else if (cause == KC_E_UNKNOWN_TOPIC_OR_PARTITION)
         kb_error_set(error, cause, "topic " KC_FMT " does not exist: create it or check its name",
                      KC_ARG(topic->meta->name));
     else if (cause != KC_OK && cause != KC_ERR_AGAIN)
@@ -223,14 +225,19 @@ static void unknown_error(kc_topic *topic, kc_error *error)
     kc_producer_error_at(producer, error, topic, -1, -1);
 }
 
-/** Is there no use in waiting? Most may be mended or created within the timeout, but not a refusal; nor is an
- *  answer believed that is older than the records. */
+/** Is there no use in waiting? Most may be mended or created within the timeout, but not a refusal, of the topic or
+ *  of our credentials; nor is an answer believed that is older than the records. */
 static bool is_hopeless(const kc_topic *topic)
 {
+    const kc_metadata *metadata = topic->producer->client->metadata;
     kc_err cause = topic->meta->err;
-    return topic->meta->partition_count <= 0 && cause != KC_OK && cause != KC_ERR_AGAIN &&
-           !(kc_err_flags(cause) & KC_ERRF_RETRIABLE) &&
-           kc_metadata_version(topic->producer->client->metadata) > topic->staged_version;
+    if (topic->meta->partition_count > 0)
+        return false;
+    if (kc_metadata_error(metadata)->code == KC_ERR_AUTH &&
+        kc_metadata_failed_us(metadata) >= first_staged(topic)->created_us)
+        return true;
+    return cause != KC_OK && cause != KC_ERR_AGAIN && !(kc_err_flags(cause) & KC_ERRF_RETRIABLE) &&
+           kc_metadata_version(metadata) > topic->staged_version;
 }
 
 /** Put the oldest staged record into a batch. KC_ERR_BUFFER_FULL: not now. Other errors are the

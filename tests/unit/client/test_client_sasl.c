@@ -3,6 +3,8 @@
 #include "tests/unit/client/fake_produce.h"
 #include "tests/unit/net/sasl_server.h"
 
+#include <kafkac/consumer.h>
+
 #include <check.h>
 #include <stdio.h>
 
@@ -385,5 +387,46 @@ START_TEST(a_produce_run_goes_on_through_many_renewals_without_a_failed_record)
     for (int partition = 0; partition < 6; partition++)
         ck_assert_uint_eq(fake_log_count(fixture->log, "t", partition), 500);
     fixture_free(fixture);
+}
+END_TEST
+
+START_TEST(records_fail_at_once_with_the_true_cause_when_nobody_lets_us_in)
+{
+    static world w;
+    memset(&w, 0, sizeof w);
+    producer_fixture *fixture =
+        fixture_new(1, 2,
+                    PROPERTIES(SASL, "sasl.mechanism=PLAIN", "sasl.username=alice",
+                               "sasl.password=wrong-secret", "linger.ms=0"));
+    serve(&w, fixture->cluster);
+    fixture_send(fixture, 0, "a");
+    fixture_send(fixture, 1, "b");
+    fixture_run(fixture, 1000);
+    ck_assert_str_eq(fixture->told, "a!AUTH b!AUTH ");
+    ck_assert_ptr_nonnull(
+        strstr(fixture->last_error.text, "SASL authentication failed as alice by PLAIN"));
+    fixture_free(fixture);
+}
+END_TEST
+
+START_TEST(a_consumer_of_a_group_hears_the_true_cause_at_once)
+{
+    world w;
+    kc_error err = {.code = KC_OK};
+    kc_consumer *consumer;
+    kc_batch *batch;
+    kc_bytes topic = KC_STR("t");
+    begin(&w);
+    open_or_fail(&w,
+                 PROPERTIES(SASL, "sasl.mechanism=PLAIN", "sasl.username=alice",
+                            "sasl.password=wrong-secret", "group.id=g"),
+                 NULL);
+    int64_t began_ms = fake_now_ms(w.cluster);
+    ck_assert_int_eq(kc_consumer_open(w.client, NULL, &consumer, &err), KC_OK);
+    ck_assert_int_eq(kc_consumer_subscribe(consumer, &topic, 1, &err), KC_OK);
+    ck_assert_int_eq(kc_consumer_poll(consumer, 60000, &batch, &err), KC_ERR_AUTH);
+    ck_assert_ptr_nonnull(strstr(err.text, "SASL authentication failed as alice by PLAIN"));
+    ck_assert_int_lt(fake_now_ms(w.cluster) - began_ms, 1000);
+    end(&w);
 }
 END_TEST
