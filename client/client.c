@@ -20,9 +20,10 @@
 #include "protocol/base/text.h"
 
 #include <assert.h>
+#include <stdio.h>
 
 static const char *const debug_words[KC_DEBUG_COUNT] = {
-    "metadata", "net", "producer", "consumer", "group", "admin",
+    "metadata", "net", "producer", "consumer", "group", "admin", "wire",
 };
 
 /* ---- making one ---- */
@@ -35,7 +36,7 @@ static void init_logs(kc_client *client, const kc_client_options *options)
                            .level = options->log_level ? options->log_level : KC_LOG_INFO};
     kc_bytes chosen = kc_str(client->settings->debug);
     for (int context = 0; context < KC_DEBUG_COUNT; context++) {
-        bool is_chosen = chosen.len == 0;
+        bool is_chosen = chosen.len == 0 && context != KC_DEBUG_WIRE;
         kc_bytes rest = chosen, word;
         while (!is_chosen && kb_text_split(&rest, ',', &word))
             is_chosen = kb_text_is(word, debug_words[context]) || kb_text_is(word, "all");
@@ -65,6 +66,39 @@ static void on_connection(void *user, int32_t broker_id, const kc_error *error, 
         kc_metadata_refresh(client->metadata, "a connection was lost");
 }
 
+static bool traces_wire(const kc_client *client)
+{
+    return client->traffic_fn || kb_log_is_on(kc_client_log(client, KC_DEBUG_WIRE), KC_LOG_DEBUG);
+}
+
+static void on_frame(void *user, const kn_frame_event *event)
+{
+    kc_client *client = user;
+    if (client->traffic_fn) {
+        const kc_traffic_event told = {
+            .is_response = event->is_response,
+            .broker_id = event->broker_id,
+            .api_key = event->api->key,
+            .api_name = event->api->name,
+            .version = event->version,
+            .correlation_id = event->correlation_id,
+            .bytes = event->bytes,
+            .latency_us = event->latency_us,
+        };
+        client->traffic_fn(&told, client->traffic_user);
+    }
+    char time[25], latency[48] = "";
+    kb_time_format(kn_loop_wall_ms(client->loop), time);
+    if (event->is_response)
+        snprintf(latency, sizeof latency, ",\"latencyUs\":%lld", (long long)event->latency_us);
+    kb_log_line(kc_client_log(client, KC_DEBUG_WIRE), KC_LOG_DEBUG,
+                "{\"time\":\"%s\",\"wire\":\"%s\",\"broker\":%d,\"api\":\"%s\",\"version\":%d,"
+                "\"correlationId\":%d,\"bytes\":%zu%s}",
+                time, event->is_response ? "response" : "request", (int)event->broker_id,
+                event->api->name, event->version, (int)event->correlation_id, event->bytes,
+                latency);
+}
+
 static kc_err open_pool(kc_client *client, kc_error *err)
 {
     const kc_settings *settings = client->settings;
@@ -74,6 +108,8 @@ static kc_err open_pool(kc_client *client, kc_error *err)
         .network = client->network,
         .log = kc_client_log(client, KC_DEBUG_NET),
         .rand = &client->rand,
+        .trace = traces_wire(client) ? on_frame : NULL,
+        .trace_user = client,
         .bootstrap_servers = kc_str(settings->bootstrap_servers),
         .client_id = kc_str(settings->client_id),
         .request_timeout_ms = settings->request_timeout_ms,
@@ -117,6 +153,8 @@ static kc_err open_all(kc_client *client, const kc_config *config, const kc_clie
     client->settings = kc_config_settings(client->config);
     KB_TRY(kc_config_check(client->config, err));
     init_logs(client, options);
+    client->traffic_fn = options->traffic_fn;
+    client->traffic_user = options->traffic_user;
     client->owns_network = client->loop == NULL;
     if (!client->loop)
         KB_TRY(kn_loop_new(&client->mem, &client->loop, err));

@@ -28,7 +28,7 @@ static const kc_word mechanism_words[] = {
 static const kc_word debug_words[] = {
     {"metadata", 0, NULL, NULL}, {"net", 0, NULL, NULL},   {"producer", 0, NULL, NULL},
     {"consumer", 0, NULL, NULL}, {"group", 0, NULL, NULL}, {"admin", 0, NULL, NULL},
-    {"all", 0, NULL, NULL},      {NULL, 0, NULL, NULL},
+    {"wire", 0, NULL, NULL},     {"all", 0, NULL, NULL},   {NULL, 0, NULL, NULL},
 };
 static const kc_word acks_words[] = {
     {"all", -1, NULL, NULL}, {"-1", -1, NULL, NULL}, {"0", 0, NULL, NULL},
@@ -191,10 +191,11 @@ const kc_config_row kc_config_rows[] = {
         CLIENT,
         "... nor in the last seconds of its life. Both count only where a life is longer than "
         "their sum."),
-    LIST("debug", debug, "", "metadata, net, producer, consumer, group, admin, all", debug_words,
-         true, CLIENT,
-         "Which debug lines are made when the log level is debug; empty: all. (Not of the Java "
-         "client.)"),
+    LIST(
+        "debug", debug, "", "metadata, net, producer, consumer, group, admin, wire, all",
+        debug_words, true, CLIENT,
+        "Which debug lines are made when the log level is debug; empty: all but wire, which is one "
+        "JSON line for each request and response. (Not of the Java client.)"),
 
     WORD("acks", "string", KC_KIND_WORD_INT, acks, "all", "all, -1, 0, 1", acks_words, PRODUCER,
          "Who must have a batch before it counts as sent: all in-sync replicas, the leader (1), "

@@ -25,6 +25,7 @@ typedef enum kc_debug {
     KC_DEBUG_CONSUMER,
     KC_DEBUG_GROUP,
     KC_DEBUG_ADMIN,
+    KC_DEBUG_WIRE,
     KC_DEBUG_COUNT,
 } kc_debug;
 
@@ -32,6 +33,8 @@ struct kc_client {
     kb_mem mem; /**< every byte of the client, limit memory.bytes.max */
     kb_log log; /**< without a context of its own; see kc_client_log() */
     kb_log logs[KC_DEBUG_COUNT];
+    kc_traffic_fn traffic_fn; /**< the application's; NULL: none */
+    void *traffic_user;
     kb_rand rand;
     kc_config *config; /**< own copy */
     const kc_settings *settings;

@@ -19,6 +19,7 @@
 #include "net/recycle.h"
 #include "net/request.h"
 #include "net/sasl.h"
+#include "net/trace.h"
 #include "net/transport.h"
 #include "protocol/base/log.h"
 
@@ -67,6 +68,8 @@ typedef struct kn_conn_env {
     const kn_sasl_conf *sasl; /**< NULL: nobody authenticates */
     kn_recycler *recycler;
     kn_conn_stats *stats;
+    kn_trace_fn trace; /**< NULL: nobody looks on */
+    void *trace_user;
     kc_bytes client_id;
     int32_t request_timeout_ms;
     int32_t max_idle_ms; /**< 0: never */
@@ -107,6 +110,7 @@ typedef struct kn_sent {
     kn_request *request; /**< NULL: cancelled, or given up at its deadline */
     const kp_api *api;
     int64_t expires_us;
+    int64_t written_us;
     int32_t correlation_id;
     int16_t version;
 } kn_sent;

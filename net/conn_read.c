@@ -81,6 +81,20 @@ static void hand_over(kn_conn *conn, const kn_sent *sent, kb_chunk *chunk, kc_by
     kn_request_complete(sent->request, &reply);
 }
 
+static void trace_read(const kn_conn *conn, const kn_sent *sent, size_t len)
+{
+    const kn_frame_event event = {
+        .is_response = true,
+        .broker_id = conn->broker_id,
+        .api = sent->api,
+        .version = sent->version,
+        .correlation_id = sent->correlation_id,
+        .bytes = KP_FRAME_SIZE_BYTES + len,
+        .latency_us = kn_loop_now_us(conn->env->loop) - sent->written_us,
+    };
+    conn->env->trace(conn->env->trace_user, &event);
+}
+
 /** One whole frame, without its size. */
 static void deliver(kn_conn *conn, kb_chunk *chunk, kc_bytes frame)
 {
@@ -105,6 +119,8 @@ static void deliver(kn_conn *conn, kb_chunk *chunk, kc_bytes frame)
     conn->ring_count--;
     conn->used_us = kn_loop_now_us(conn->env->loop);
     conn->env->stats->responses++;
+    if (conn->env->trace)
+        trace_read(conn, &sent, frame.len);
     conn->receive.expects_large = frame.len > KN_SHARED_CHUNK_BYTES / 2;
     bool was_ready = conn->state == KN_CONN_READY;
     hand_over(conn, &sent, chunk, frame);

@@ -165,11 +165,24 @@ static size_t advance_orphan(kn_conn *conn, size_t len)
     return len - left;
 }
 
-static kn_sent sent_of(kn_request *request)
+static void trace_written(const kn_conn *conn, const kn_request *request)
+{
+    const kn_frame_event event = {
+        .broker_id = conn->broker_id,
+        .api = request->api,
+        .version = request->version,
+        .correlation_id = request->correlation_id,
+        .bytes = frame_bytes(request),
+    };
+    conn->env->trace(conn->env->trace_user, &event);
+}
+
+static kn_sent sent_of(const kn_conn *conn, kn_request *request)
 {
     return (kn_sent){.request = request,
                      .api = request->api,
                      .expires_us = request->expires_us,
+                     .written_us = kn_loop_now_us(conn->env->loop),
                      .correlation_id = request->correlation_id,
                      .version = request->version};
 }
@@ -191,6 +204,8 @@ static void advance(kn_conn *conn, size_t len)
             break;
         }
         len -= left;
+        if (conn->env->trace)
+            trace_written(conn, request);
         conn->write_at = 0;
         conn->unsent_count--;
         kb_list_remove(&request->node);
@@ -199,7 +214,7 @@ static void advance(kn_conn *conn, size_t len)
             request->state = KN_REQUEST_LISTED;
             kb_list_push_back(&done, &request->node);
         } else {
-            kn_sent sent = sent_of(request);
+            kn_sent sent = sent_of(conn, request);
             request->state = KN_REQUEST_SENT;
             push_sent(conn, &sent);
         }
@@ -262,7 +277,7 @@ static void make_orphan(kn_conn *conn, kn_request *request)
     kb_buf_init(&request->frame, conn->env->mem, 0);
     conn->orphan_at = conn->write_at;
     conn->orphan_has_no_response = request->has_no_response;
-    conn->orphan_sent = sent_of(request);
+    conn->orphan_sent = sent_of(conn, request);
     conn->orphan_sent.request = NULL;
     conn->write_at = 0;
 }

@@ -90,6 +90,8 @@ static void init_env(kn_pool *pool)
                               .log = options->log,
                               .rand = options->rand,
                               .sasl = options->sasl,
+                              .trace = options->trace,
+                              .trace_user = options->trace_user,
                               .recycler = &pool->recycler,
                               .stats = &pool->stats,
                               .client_id = options->client_id,

@@ -10,6 +10,7 @@
 
 #include "net/loop.h"
 #include "net/request.h"
+#include "net/trace.h"
 #include "protocol/base/log.h"
 #include "protocol/base/rand.h"
 
@@ -53,6 +54,8 @@ typedef struct kn_pool_options {
     int32_t response_bytes_max;      /**< a larger frame closes the connection */
     int32_t send_buffer_bytes;       /**< -1: the system's */
     int32_t receive_buffer_bytes;
+    kn_trace_fn trace; /**< NULL: nobody looks on what goes over the wire */
+    void *trace_user;
     const kn_sasl_conf *sasl; /**< NULL: connections need no authentication; outlives the pool */
     /** A connection came up or went down, or could not be made; `error` NULL: up. `was_idle`:
      * closed with nothing in flight, which is no fault. From loop turns only. May be NULL. */

@@ -85,7 +85,7 @@ bool cli_session_open(cli_session *session)
 {
     kc_error err;
     kc_client_options options = {.size = sizeof options};
-    if (given.is_verbose) {
+    if (given.is_verbose || kc_config_is_set(session->config.kafka, "debug")) {
         options.log = on_log;
         options.log_level = KC_LOG_DEBUG;
     }

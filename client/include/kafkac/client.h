@@ -25,6 +25,20 @@ typedef struct kc_client kc_client;
 /** A token is needed: see kc_client_set_token(). From dispatch. */
 typedef void (*kc_token_fn)(kc_client *client, void *user);
 
+/** One request or response as it went over the wire; valid during the call. */
+typedef struct kc_traffic_event {
+    bool is_response;
+    int32_t broker_id; /**< -1: a bootstrap server */
+    int16_t api_key;
+    const char *api_name; /**< "Fetch" */
+    int16_t version;
+    int32_t correlation_id;
+    size_t bytes;       /**< of the whole frame                                     */
+    int64_t latency_us; /**< of a response, since its request was written; else 0   */
+} kc_traffic_event;
+/** From dispatch, when a request was written and when a response has come. Must not call the client. */
+typedef void (*kc_traffic_fn)(const kc_traffic_event *event, void *user);
+
 /** What a client may be given besides its properties. Zero-filled is a valid choice. */
 typedef struct kc_client_options {
     size_t size;           /**< sizeof(kc_client_options)                                     */
@@ -35,6 +49,9 @@ typedef struct kc_client_options {
     uint64_t seed;        /**< of jitter, sticky partitions and ids; 0: from the system      */
     kc_token_fn token_fn; /**< makes tokens for SASL OAUTHBEARER; NULL: none           */
     void *token_user;
+    kc_traffic_fn
+        traffic_fn; /**< sees every request and response; NULL: none. debug=wire logs them  */
+    void *traffic_user;
 } kc_client_options;
 
 /**

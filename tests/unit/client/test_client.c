@@ -7,6 +7,7 @@
 
 #include <check.h>
 #include <poll.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -28,6 +29,12 @@ static bool is_readable(int fd, int timeout_ms)
 {
     struct pollfd poller = {.fd = fd, .events = POLLIN};
     return poll(&poller, 1, timeout_ms) == 1;
+}
+
+static void on_any_answer(const kc_response *response, void *user)
+{
+    ck_assert_int_eq(response->err, KC_OK);
+    *(bool *)user = true;
 }
 
 START_TEST(a_client_connects_to_nothing_by_itself)
@@ -283,6 +290,64 @@ START_TEST(debug_lines_are_made_for_what_was_chosen)
         kc_config_free(config);
         kc_client_free(client);
     }
+}
+END_TEST
+
+typedef struct traffic {
+    int requests, responses, lines;
+    kc_traffic_event last;
+    char line[512];
+} traffic;
+
+static void on_traffic(const kc_traffic_event *event, void *user)
+{
+    traffic *seen = user;
+    ck_assert_int_eq(event->latency_us > 0, event->is_response);
+    *(event->is_response ? &seen->responses : &seen->requests) += 1;
+    seen->last = *event;
+}
+
+static void on_traffic_line(kc_log_level level, const char *line, void *user)
+{
+    traffic *seen = user;
+    (void)level;
+    if (line[0] != '{')
+        return;
+    seen->lines++;
+    snprintf(seen->line, sizeof seen->line, "%s", line);
+}
+
+START_TEST(every_request_and_response_is_told_and_logged_as_a_line_of_json)
+{
+    traffic seen = {.requests = 0};
+    fake_cluster *cluster = fake_new(1);
+    kc_config *config = kc_config_new();
+    ck_assert_int_eq(kc_config_set(config, "debug", "wire", &error), KC_OK);
+    const kc_client_options options = {.size = sizeof options,
+                                       .log = on_traffic_line,
+                                       .log_user = &seen,
+                                       .log_level = KC_LOG_DEBUG,
+                                       .traffic_fn = on_traffic,
+                                       .traffic_user = &seen};
+    kc_client *client = fake_client_with(cluster, config, &options, &error);
+    kp_metadata_req request = {.topics = {NULL, 0}};
+    bool is_done = false;
+    ck_assert_int_eq(
+        kc_call(client, KP_API_METADATA, &request, NULL, on_any_answer, &is_done, NULL), KC_OK);
+    kn_mem_network_shape(cluster->network)->latency_us = 1000;
+    ck_assert(fake_run_until(cluster, &is_done, 1000));
+    ck_assert_int_eq(seen.requests, 2); /* ApiVersions was the other one */
+    ck_assert_int_eq(seen.responses, 2);
+    ck_assert_int_eq(seen.lines, 4);
+    ck_assert_str_eq(seen.last.api_name, "Metadata");
+    ck_assert_int_eq(seen.last.api_key, KP_API_METADATA);
+    ck_assert_int_eq(seen.last.latency_us, 2000);
+    ck_assert_ptr_nonnull(strstr(seen.line, "\"wire\":\"response\""));
+    ck_assert_ptr_nonnull(strstr(seen.line, "\"api\":\"Metadata\",\"version\":13"));
+    ck_assert_ptr_nonnull(strstr(seen.line, "\"latencyUs\":2000}"));
+    kc_client_free(client);
+    kc_config_free(config);
+    fake_free(cluster);
 }
 END_TEST
 
