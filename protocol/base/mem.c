@@ -127,6 +127,20 @@ void kb_mem_free(kb_mem *mem, void *ptr)
     mem->alloc.free_fn(block, mem->alloc.user);
 }
 
+bool kb_mem_charge(kb_mem *mem, size_t len)
+{
+    if (!has_room(mem, len))
+        return false;
+    count_up(mem, len);
+    return true;
+}
+
+void kb_mem_uncharge(kb_mem *mem, size_t len)
+{
+    assert(len <= mem->used);
+    mem->used -= len;
+}
+
 char *kb_mem_strndup(kb_mem *mem, const void *ptr, size_t len)
 {
     char *copy = len == SIZE_MAX ? NULL : kb_mem_alloc(mem, len + 1);

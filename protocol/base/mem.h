@@ -27,6 +27,10 @@ void *kb_mem_zalloc(kb_mem *mem, size_t size);
 void *kb_mem_realloc(kb_mem *mem, void *ptr, size_t size);
 /** As free; NULL is allowed. */
 void kb_mem_free(kb_mem *mem, void *ptr);
+/** Count `len` bytes that a library allocates on our behalf; false: the limit would be crossed. */
+KC_NODISCARD bool kb_mem_charge(kb_mem *mem, size_t len);
+/** The library gave them back. */
+void kb_mem_uncharge(kb_mem *mem, size_t len);
 /** Copy of `len` bytes plus a zero byte behind them. */
 char *kb_mem_strndup(kb_mem *mem, const void *ptr, size_t len);
 /** Overwrite with zeros, which no compiler leaves out: for passwords and keys. */

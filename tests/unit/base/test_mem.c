@@ -154,3 +154,18 @@ START_TEST(a_failed_alloc_counts_nothing)
     kb_mem_free(&mem, NULL);
 }
 END_TEST
+
+START_TEST(what_a_library_holds_counts_too)
+{
+    kb_mem mem;
+    kb_mem_init(&mem, NULL, 1000);
+    ck_assert(kb_mem_charge(&mem, 600));
+    ck_assert(!kb_mem_charge(&mem, 401));
+    ck_assert_ptr_null(kb_mem_alloc(&mem, 400));
+    ck_assert_uint_eq(mem.used, 600);
+    ck_assert(kb_mem_charge(&mem, 400));
+    ck_assert_uint_eq(mem.peak, 1000);
+    kb_mem_uncharge(&mem, 1000);
+    ck_assert_uint_eq(mem.used, 0);
+}
+END_TEST
