@@ -338,7 +338,11 @@ void kn_conn_lost(kn_conn *conn, const kc_error *cause)
     kn_conn_name(conn, name, sizeof name);
     bool is_in_sasl = conn->auth.state > KN_AUTH_QUIETING ||
                       (conn->state == KN_CONN_SETUP && conn->auth.state != KN_AUTH_IDLE);
-    if (is_in_sasl) {
+    if (conn->state == KN_CONN_SETUP && cause && cause->phase == KC_PHASE_TLS) {
+        /* TLS 1.3: a client certificate is refused after our side of the handshake. */
+        kb_error_set(&error, cause->code, "TLS handshake with %s: %s", name, cause->text);
+        error.flags |= cause->flags;
+    } else if (is_in_sasl) {
         kb_error_set(&error, KC_ERR_CONNECT,
                      "%s closed the connection during SASL authentication by %s%s%s; are "
                      "security.protocol, sasl.mechanism and the credentials right?",

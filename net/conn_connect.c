@@ -40,6 +40,7 @@ static const kn_address *address_of(const kn_conn *conn, size_t attempt)
 /** No address is left, or no time: say what became of this one. */
 static void fail_connect(kn_conn *conn, size_t attempt, const kc_error *cause)
 {
+    bool is_tls = cause->phase == KC_PHASE_TLS;
     char address[KN_ADDRESS_TEXT_MAX] = "", name[KN_HOST_MAX + 64], more[48] = "";
     kn_address literal;
     kc_error error;
@@ -47,9 +48,11 @@ static void fail_connect(kn_conn *conn, size_t attempt, const kc_error *cause)
         kn_address_format(address_of(conn, attempt), address);
     if (conn->tried > 1)
         snprintf(more, sizeof more, ", of %zu addresses", conn->tried);
-    kb_error_set(&error, cause->code, "connect to %s%s%s%s%s: %s; %s",
+    kb_error_set(&error, cause->code, "%s %s%s%s%s%s: %s%s%s",
+                 is_tls ? "TLS handshake with" : "connect to",
                  kn_conn_name(conn, name, sizeof name), address[0] ? " (" : "", address, more,
-                 address[0] ? ")" : "", cause->text, hint_of(conn));
+                 address[0] ? ")" : "", cause->text, is_tls ? "" : "; ",
+                 is_tls ? "" : hint_of(conn));
     error.os_errno = cause->os_errno;
     error.phase = cause->phase;
     error.flags |= cause->flags;
@@ -87,14 +90,16 @@ static void win(kn_attempt *attempt, unsigned events)
     kn_conn_on_event(conn, events, NULL);
 }
 
-/** Another one may still win. */
+/** Another one may still win; but where TLS failed a broker has answered, and another address, which
+ * refuses, would hide the cause. */
 static void lose(kn_attempt *attempt, const kc_error *cause)
 {
     kn_conn *conn = attempt->conn;
     kc_error last = *cause;
     close_attempt(attempt);
-    begin_next(conn);
-    if (conn->state == KN_CONN_CONNECTING && conn->racing == 0)
+    if (last.phase != KC_PHASE_TLS)
+        begin_next(conn);
+    if (conn->state == KN_CONN_CONNECTING && (conn->racing == 0 || last.phase == KC_PHASE_TLS))
         fail_connect(conn, (size_t)(attempt - conn->attempts), &last);
 }
 
@@ -113,6 +118,7 @@ static kc_err begin_attempt(kn_conn *conn, size_t number, kc_error *err)
     kn_attempt *attempt = &conn->attempts[number];
     const kn_open_options options = {.address = *address_of(conn, number),
                                      .host = kc_str(conn->host),
+                                     .deadline_us = conn->setup_deadline_us,
                                      .send_buffer_bytes = conn->env->send_buffer_bytes,
                                      .receive_buffer_bytes = conn->env->receive_buffer_bytes,
                                      .on_event = on_attempt,

@@ -2,8 +2,8 @@
  * What carries the bytes: a network finds addresses and opens transports; a transport is one byte
  * stream.
  *
- * Two networks have this interface: TCP with DNS (tcp.h), and the one in memory for tests and
- * simulation (mem.h). Whatever changes the bytes on the way is a network that wraps a network: it
+ * Three networks have this interface: TCP with DNS (tcp.h), the one in memory for tests and
+ * simulation (mem.h), and TLS over any other (tls.h). Whatever changes the bytes on the way is a network that wraps a network: it
  * opens the inner transport, takes its KN_EVENT_OPEN, does its own handshake and only then reports
  * KN_EVENT_OPEN itself, or KN_EVENT_FAILED with its own phase. That is the place of TLS; a
  * connection never knows. SASL is no transport: it speaks Kafka requests and is a step of
@@ -96,6 +96,8 @@ typedef struct kn_open_options {
     kn_address address;
     kc_bytes host; /**< as configured: the name to verify, where the network does; valid during the
                       call */
+    int64_t deadline_us; /**< when the caller gives up, 0: never. Who shakes hands fails by then and
+                            says what it waited for */
     int32_t send_buffer_bytes; /**< -1: the system's */
     int32_t receive_buffer_bytes;
     kn_event_fn on_event;

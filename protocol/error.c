@@ -50,7 +50,7 @@ static const own_error own_errors[] = {
                           KC_ERRF_FATAL},
     OWN(KC_ERR_IO) = {"KC_ERR_IO", "a system call failed", 0},
     OWN(KC_ERR_NOT_FOUND) = {"KC_ERR_NOT_FOUND", "there is no such item", 0},
-    OWN(KC_ERR_TLS) = {"KC_ERR_TLS", "the TLS handshake or record layer failed", KC_ERRF_AUTH},
+    OWN(KC_ERR_TLS) = {"KC_ERR_TLS", "the TLS handshake or record layer failed", KC_ERRF_RETRIABLE},
     OWN(KC_ERR_AUTH) = {"KC_ERR_AUTH", "authentication failed: check the mechanism and credentials",
                         KC_ERRF_AUTH | KC_ERRF_CONFIG},
 };
