@@ -105,7 +105,7 @@ static kc_err open_pool(kc_client *client, kc_error *err)
     kn_pool_options options = {
         .mem = &client->mem,
         .loop = client->loop,
-        .network = client->network,
+        .network = client->tls ? client->tls : client->network,
         .log = kc_client_log(client, KC_DEBUG_NET),
         .rand = &client->rand,
         .trace = traces_wire(client) ? on_frame : NULL,
@@ -136,6 +136,7 @@ static kc_err open_parts(kc_client *client, const kc_client_options *options, kc
     if (!client->network)
         if (kn_tcp_network_new(&client->mem, client->loop, &client->network) != KC_OK)
             return kb_error_code(err, KC_ERR_NOMEM);
+    KB_TRY(kc_client_open_tls(client, err));
     KB_TRY(open_pool(client, err));
     kc_err made = kc_metadata_new(client, &client->metadata);
     if (made == KC_OK)
@@ -246,6 +247,7 @@ static void close_all(kc_client *client)
     kc_metadata_free(client->metadata);
     kn_pool_free(client->pool);
     kc_sasl_close(client);
+    kn_network_free(client->tls);
     if (client->owns_network) {
         kn_network_free(client->network);
         kn_loop_free(client->loop);

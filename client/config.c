@@ -62,7 +62,7 @@ static kc_err find_word(const kc_config_row *row, kc_bytes text, const kc_word *
             !(word->alias && kc_bytes_equal(text, kc_str(word->alias))))
             continue;
         if (word->refusal)
-            return kb_error_set(err, KC_ERR_CONFIG, "%s can't be %s yet: %s", row->property.name,
+            return kb_error_set(err, KC_ERR_CONFIG, "%s can't be %s: %s", row->property.name,
                                 word->name, word->refusal);
         *word_out = word;
         return KC_OK;

@@ -11,11 +11,8 @@ _Static_assert(sizeof(kp_codec) == sizeof(int32_t), "words are stored as int32_t
 #define LATER(what) what " comes with a later release"
 
 static const kc_word security_words[] = {
-    {"PLAINTEXT", 0, NULL, NULL},
-    {"SSL", 1, NULL, LATER("TLS") ": use PLAINTEXT"},
-    {"SASL_PLAINTEXT", 2, NULL, NULL},
-    {"SASL_SSL", 3, NULL, LATER("TLS") ": use SASL_PLAINTEXT"},
-    {NULL, 0, NULL, NULL},
+    {"PLAINTEXT", 0, NULL, NULL}, {"SSL", 1, NULL, NULL}, {"SASL_PLAINTEXT", 2, NULL, NULL},
+    {"SASL_SSL", 3, NULL, NULL},  {NULL, 0, NULL, NULL},
 };
 static const kc_word mechanism_words[] = {
     {"PLAIN", 0, NULL, NULL},
@@ -23,6 +20,34 @@ static const kc_word mechanism_words[] = {
     {"SCRAM-SHA-512", 2, NULL, NULL},
     {"OAUTHBEARER", 3, NULL, NULL},
     {"GSSAPI", 4, NULL, LATER("Kerberos")},
+    {NULL, 0, NULL, NULL},
+};
+#define CONVERT ": convert the store to PKCS12 (keytool -importkeystore) or PEM"
+static const kc_word truststore_words[] = {
+    {"PEM", 0, NULL, NULL},
+    {"JKS", 1, NULL, "it is Java's own" CONVERT},
+    {"PKCS12", 2, NULL, "certificates to trust are read as PEM: openssl pkcs12 -nokeys writes it"},
+    {NULL, 0, NULL, NULL},
+};
+static const kc_word keystore_words[] = {
+    {"PEM", 0, NULL, NULL},
+    {"PKCS12", 1, NULL, NULL},
+    {"JKS", 2, NULL, "it is Java's own" CONVERT},
+    {NULL, 0, NULL, NULL},
+};
+static const kc_word tls_words[] = {
+    {"TLSv1.2", 0, NULL, NULL},
+    {"TLSv1.3", 1, NULL, NULL},
+    {NULL, 0, NULL, NULL},
+};
+static const kc_word tls_highest_words[] = {
+    {"TLSv1.3", 1, "TLS", NULL},
+    {"TLSv1.2", 0, NULL, NULL},
+    {NULL, 0, NULL, NULL},
+};
+static const kc_word identification_words[] = {
+    {"https", 1, NULL, NULL},
+    {"", 0, NULL, NULL},
     {NULL, 0, NULL, NULL},
 };
 static const kc_word debug_words[] = {
@@ -164,8 +189,41 @@ const kc_config_row kc_config_rows[] = {
     INT("receive.message.max.bytes", receive_message_max_bytes, 104857600, 1000, 2147483647, CLIENT,
         "A larger answer closes the connection. (Not of the Java client.)"),
     WORD("security.protocol", "string", KC_KIND_WORD_TEXT, security_protocol, "PLAINTEXT",
-         "PLAINTEXT, SASL_PLAINTEXT", security_words, CLIENT,
-         "How to talk to brokers. SASL_...: authenticate by sasl.mechanism."),
+         "PLAINTEXT, SSL, SASL_PLAINTEXT, SASL_SSL", security_words, CLIENT,
+         "How to talk to brokers. SSL is TLS; SASL_...: authenticate by sasl.mechanism."),
+    STRING(
+        "ssl.truststore.location", ssl_truststore_location, NULL, "", true, CLIENT,
+        "Certificates to trust: a PEM file, or a folder prepared by openssl rehash. Neither this "
+        "nor ssl.truststore.certificates: the system's CAs. Files that changed are read anew "
+        "when the next connection is opened."),
+    STRING("ssl.truststore.certificates", ssl_truststore_certificates, NULL, "", true, CLIENT,
+           "The same as PEM text."),
+    WORD("ssl.truststore.type", "string", KC_KIND_WORD_TEXT, ssl_truststore_type, "PEM", "PEM",
+         truststore_words, CLIENT, "Form of ssl.truststore.location."),
+    WORD("ssl.keystore.type", "string", KC_KIND_WORD_TEXT, ssl_keystore_type, "PEM", "PEM, PKCS12",
+         keystore_words, CLIENT, "Form of ssl.keystore.location."),
+    STRING("ssl.keystore.location", ssl_keystore_location, NULL, "", true, CLIENT,
+           "Private key, certificate and its chain, for brokers that ask for a client certificate: "
+           "one file. Read anew as the truststore is."),
+    SECRET("ssl.keystore.password", ssl_keystore_password, CLIENT, "Password of a PKCS12 file."),
+    SECRET("ssl.keystore.key", ssl_keystore_key, CLIENT,
+           "Private key as PEM text (PKCS#8), instead of the file."),
+    STRING("ssl.keystore.certificate.chain", ssl_keystore_certificate_chain, NULL, "", true, CLIENT,
+           "Certificate and its chain as PEM text, for ssl.keystore.key."),
+    SECRET("ssl.key.password", ssl_key_password, CLIENT,
+           "Password of the private key in PEM, where it is encrypted."),
+    LIST("ssl.enabled.protocols", ssl_enabled_protocols, "TLSv1.2,TLSv1.3", "TLSv1.2, TLSv1.3",
+         tls_words, false, CLIENT, "Versions that may be negotiated."),
+    WORD("ssl.protocol", "string", KC_KIND_WORD_TEXT, ssl_protocol, "TLSv1.3", "TLSv1.3, TLSv1.2",
+         tls_highest_words, CLIENT, "The highest of them."),
+    LIST("ssl.cipher.suites", ssl_cipher_suites, "", "names as Java or OpenSSL has them", NULL,
+         true, CLIENT,
+         "Suites that may be negotiated, of TLS 1.3 and 1.2 in one list; a version without a suite "
+         "is off. Empty: OpenSSL's choice."),
+    WORD("ssl.endpoint.identification.algorithm", "string", KC_KIND_WORD_BOOL, ssl_verifies_host,
+         "https", "https, or empty", identification_words, CLIENT,
+         "The broker's certificate must be for the name it is connected by. Empty: not checked, "
+         "so anybody with a certificate of a trusted CA can play the broker."),
     WORD("sasl.mechanism", "string", KC_KIND_WORD_TEXT, sasl_mechanism, NULL,
          "PLAIN, SCRAM-SHA-256, SCRAM-SHA-512, OAUTHBEARER", mechanism_words, CLIENT,
          "How to authenticate. (The Java client's default is GSSAPI; here it has to be chosen.)"),
@@ -291,13 +349,18 @@ typedef struct name_and_text {
 static const name_and_text refusals[] = {
     {"transactional.id", LATER("the transactional producer")},
     {"transaction.timeout.ms", LATER("the transactional producer")},
-    {"ssl.", LATER("TLS")},
     {"sasl.kerberos.", LATER("Kerberos")},
     {"sasl.login.callback.handler.class", JAVA_ONLY "give kc_client_options.token_fn"},
     {"sasl.client.callback.handler.class", JAVA_ONLY "give kc_client_options.token_fn"},
     {"sasl.login.", LATER("fetching tokens from a provider")},
     {"sasl.oauthbearer.", LATER("fetching tokens from a provider") ": set sasl.oauthbearer.token, "
                                                                    "or kc_client_options.token_fn"},
+    {"ssl.truststore.password", JAVA_ONLY "certificates in PEM form are not encrypted"},
+    {"ssl.engine.factory.class", JAVA_ONLY "TLS is OpenSSL's"},
+    {"ssl.provider", JAVA_ONLY "TLS is OpenSSL's"},
+    {"ssl.keymanager.algorithm", JAVA_ONLY "TLS is OpenSSL's"},
+    {"ssl.trustmanager.algorithm", JAVA_ONLY "TLS is OpenSSL's"},
+    {"ssl.secure.random.implementation", JAVA_ONLY "TLS is OpenSSL's"},
     {"group.protocol", "groups are classic in this release: leave it out"},
     {"group.remote.assignor", "groups are classic in this release: leave it out"},
     {"key.serializer", JAVA_ONLY "keys are bytes"},

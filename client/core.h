@@ -40,6 +40,7 @@ struct kc_client {
     const kc_settings *settings;
     kn_loop *loop;
     kn_network *network;
+    kn_network *tls;   /**< over `network`, where security.protocol asks for it; else NULL */
     bool owns_network; /**< false when a test or simulation gave loop and network */
     bool is_virtual;   /**< the loop has no descriptor, and its time stands still */
     kc_sasl *sasl;     /**< NULL: no authentication */
@@ -120,6 +121,8 @@ static inline const kb_log *kc_client_log(const kc_client *client, kc_debug cont
 
 /** clock.c: unpredictable bytes, for nonces. */
 void kc_clock_random_bytes(void *out, size_t len);
+/** client_tls.c: client->tls as the settings want it. */
+KC_NODISCARD kc_err kc_client_open_tls(kc_client *client, kc_error *err);
 
 /** Remember a failure for kc_client_last_error(), or with NULL a success. */
 void kc_client_note(kc_client *client, const kc_error *error);

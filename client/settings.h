@@ -35,7 +35,7 @@ typedef struct kc_settings {
     int32_t send_buffer_bytes;
     int32_t receive_buffer_bytes;
     int32_t receive_message_max_bytes;
-    const char *security_protocol; /**< PLAINTEXT, SASL_PLAINTEXT in this release */
+    const char *security_protocol; /**< PLAINTEXT, SSL, SASL_PLAINTEXT, SASL_SSL */
     const char *sasl_mechanism;    /**< NULL: none chosen                         */
     const char *sasl_username;     /**< NULL: none, and so the following          */
     const char *sasl_password;
@@ -46,6 +46,21 @@ typedef struct kc_settings {
     int32_t sasl_login_refresh_min_period_seconds;
     int32_t sasl_login_refresh_buffer_seconds;
     const char *debug; /**< list of kc_debug's words; empty: all */
+
+    /* TLS; NULL: not set */
+    const char *ssl_truststore_location;
+    const char *ssl_truststore_certificates;
+    const char *ssl_truststore_type;
+    const char *ssl_keystore_type; /**< PEM, PKCS12 */
+    const char *ssl_keystore_location;
+    const char *ssl_keystore_password;
+    const char *ssl_keystore_certificate_chain;
+    const char *ssl_keystore_key;
+    const char *ssl_key_password;
+    const char *ssl_enabled_protocols; /**< list */
+    const char *ssl_protocol;
+    const char *ssl_cipher_suites; /**< list; empty: OpenSSL's */
+    bool ssl_verifies_host;        /**< of ssl.endpoint.identification.algorithm */
 
     /* producer */
     int32_t acks; /**< -1, 0, 1 */

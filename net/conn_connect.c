@@ -48,11 +48,10 @@ static void fail_connect(kn_conn *conn, size_t attempt, const kc_error *cause)
         kn_address_format(address_of(conn, attempt), address);
     if (conn->tried > 1)
         snprintf(more, sizeof more, ", of %zu addresses", conn->tried);
-    kb_error_set(&error, cause->code, "%s %s%s%s%s%s: %s%s%s",
-                 is_tls ? "TLS handshake with" : "connect to",
-                 kn_conn_name(conn, name, sizeof name), address[0] ? " (" : "", address, more,
-                 address[0] ? ")" : "", cause->text, is_tls ? "" : "; ",
-                 is_tls ? "" : hint_of(conn));
+    kb_error_set(
+        &error, cause->code, "%s %s%s%s%s%s: %s%s%s", is_tls ? "TLS handshake with" : "connect to",
+        kn_conn_name(conn, name, sizeof name), address[0] ? " (" : "", address, more,
+        address[0] ? ")" : "", cause->text, is_tls ? "" : "; ", is_tls ? "" : hint_of(conn));
     error.os_errno = cause->os_errno;
     error.phase = cause->phase;
     error.flags |= cause->flags;

@@ -210,6 +210,18 @@ KC_API KC_NODISCARD kc_err kc_client_set_token(kc_client *client, const kc_token
  * the last token is good it goes on being used, and another is asked for in 10 s. */
 KC_API void kc_client_token_failed(kc_client *client, const char *reason);
 
+/**
+ * Read certificates and keys (ssl.truststore.location, ssl.keystore.location) anew, for connections
+ * opened from now on. It happens by itself when a connection is opened and a file has changed.
+ *
+ * @retval KC_OK
+ * @retval KC_ERR_CONFIG  They can't be used, and the error says which and why: those read before
+ * stay in force.
+ * @retval KC_ERR_STATE   security.protocol has no TLS.
+ * @retval KC_ERR_NOMEM, KC_ERR_FORKED
+ */
+KC_API KC_NODISCARD kc_err kc_client_reload_certificates(kc_client *client, kc_error *err);
+
 /* ---- any API ---- */
 
 /** Where a call goes: a broker's id, or one of these. */

@@ -1,8 +1,10 @@
 /* SPDX-License-Identifier: LicenseRef-OfficeFlow
  * The property table: what it takes, what it refuses and how it says so. */
+#define _GNU_SOURCE // memmem
 #include "client/config_table.h"
 
 #include <check.h>
+#include <malloc.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <unistd.h>
@@ -281,13 +283,15 @@ START_TEST(what_a_later_release_brings_is_told_so)
     kc_config *config = kc_config_new();
     refuse(config, "enable.idempotence", "true", "later release");
     set(config, "enable.idempotence", "false");
-    refuse(config, "security.protocol", "SASL_SSL", "later release");
     refuse(config, "sasl.mechanism", "GSSAPI", "later release");
     refuse(config, "sasl.kerberos.service.name", "kafka", "later release");
     refuse(config, "sasl.oauthbearer.token.endpoint.url", "http://x", "token_fn");
     refuse(config, "sasl.login.callback.handler.class", "x", "token_fn");
-    refuse(config, "security.protocol", "ssl", "use PLAINTEXT");
-    refuse(config, "ssl.truststore.location", "/x", "TLS");
+    refuse(config, "ssl.truststore.type", "JKS", "Java's own: convert");
+    refuse(config, "ssl.keystore.type", "JKS", "Java's own: convert");
+    refuse(config, "ssl.enabled.protocols", "TLSv1.1", "TLSv1.2, TLSv1.3");
+    refuse(config, "ssl.truststore.password", "x", "not encrypted");
+    refuse(config, "ssl.provider", "SunJSSE", "OpenSSL");
     refuse(config, "transactional.id", "t", "later release");
     refuse(config, "key.serializer", "x", "keys are bytes");
     refuse(config, "max.poll.records", "10", "batches");
@@ -459,6 +463,71 @@ START_TEST(the_document_is_printed_from_the_table)
                   "docs/configuration.md is not what the table says: config_doc prints it");
     free(stored);
     kb_buf_cleanup(&text);
+    ck_assert_uint_eq(mem.used, 0);
+}
+END_TEST
+
+START_TEST(secrets_are_kept_and_not_shown)
+{
+    static const char *const names[] = {"ssl.key.password", "ssl.keystore.password",
+                                        "ssl.keystore.key"};
+    kc_config *config = kc_config_new();
+    for (size_t i = 0; i < sizeof names / sizeof names[0]; i++) {
+        ck_assert_str_eq(kc_config_get(config, names[i]), "");
+        set(config, names[i], "open sesame");
+        ck_assert_str_eq(kc_config_get(config, names[i]), "[hidden]");
+        ck_assert(kc_config_is_set(config, names[i]));
+    }
+    kc_config *copy = kc_config_copy(config);
+    kc_config_free(config);
+    ck_assert_str_eq(kc_config_settings(copy)->ssl_key_password, "open sesame");
+    set(copy, "ssl.key.password", "other");
+    ck_assert_str_eq(kc_config_settings(copy)->ssl_key_password, "other");
+    ck_assert_str_eq(kc_config_get(copy, "ssl.key.password"), "[hidden]");
+    const kc_property *property;
+    for (size_t i = 0; (property = kc_config_property(i)); i++)
+        if (strstr(property->name, "password"))
+            ck_assert_str_eq(property->type, "password");
+    kc_config_free(copy);
+}
+END_TEST
+
+/** Blocks freed with this word in them. */
+static size_t seen;
+
+static void *look_malloc(size_t size, void *user)
+{
+    (void)user;
+    return malloc(size);
+}
+
+static void *look_realloc(void *ptr, size_t size, void *user)
+{
+    (void)user;
+    return realloc(ptr, size);
+}
+
+static void look_free(void *ptr, void *user)
+{
+    (void)user;
+    seen += memmem(ptr, malloc_usable_size(ptr), "sesame", 6) != NULL;
+    free(ptr);
+}
+
+START_TEST(secrets_leave_nothing_behind)
+{
+    static const kc_alloc alloc = {look_malloc, look_realloc, look_free, NULL};
+    kb_mem mem;
+    kb_mem_init(&mem, &alloc, 0);
+    kc_config *config = kc_config_new_in(&mem);
+    set(config, "client.id", "sesame");
+    set(config, "client.id", "x");
+    ck_assert_uint_ge(seen, 1); /* so it would be seen */
+    seen = 0;
+    set(config, "ssl.key.password", "open sesame");
+    set(config, "ssl.key.password", "close sesame");
+    kc_config_free(config);
+    ck_assert_uint_eq(seen, 0);
     ck_assert_uint_eq(mem.used, 0);
 }
 END_TEST
