@@ -115,6 +115,8 @@ BIO_METHOD *kn_tls_bio_method(void)
 
 kc_err kn_tls_flush(kn_tls_transport *tls)
 {
+    if (!kn_tls_has_pending(tls))
+        return KC_OK;
     while (kn_tls_has_pending(tls)) {
         size_t taken;
         size_t len = tls->pending.len - tls->pending_at;

@@ -10,8 +10,6 @@
 
 /** Most plaintext of one record (RFC 8446 section 5.1). */
 #define KN_TLS_RECORD_BYTES ((size_t)16 * 1024)
-/** OpenSSL's buffer for what was received and not decrypted: so many bytes are read at once. */
-#define KN_TLS_READ_BYTES ((size_t)32 * 1024)
 /** Most bytes encrypted that the inner transport has not taken. Application data waits one record
  * at a time; what is above that a broker makes us say (a long chain of our own, answers to key
  * updates). */

@@ -277,8 +277,7 @@ static bool init_ssl(kn_tls_transport *tls)
     BIO_set_init(bio, 1);
     SSL_set_bio(tls->ssl, bio, bio);
     SSL_set_connect_state(tls->ssl);
-    SSL_set_read_ahead(tls->ssl, 1);
-    SSL_set_default_read_buffer_len(tls->ssl, KN_TLS_READ_BYTES);
+    SSL_set_read_ahead(tls->ssl, 1); /* a record in one read, not its head and then the rest */
     SSL_set_verify(tls->ssl, SSL_VERIFY_PEER, kn_tls_on_verify);
     SSL_set_cert_cb(tls->ssl, on_certificate_wanted, tls);
     if (!SSL_set_app_data(tls->ssl, tls) || !set_peer(tls))

@@ -23,7 +23,7 @@ typedef struct of_config {
     int32_t retry_initial_ms;      /**< retry.initialRetryTime: of connections and requests, not of
                                       messages */
     int32_t retry_retries; /**< retry.retries; -1: the client's default                        */
-    bool ssl;              /**< not in this release: true is an error at open                  */
+    bool ssl;              /**< TLS; certificates by `kafka`: ssl.truststore.location, ...     */
     const char *sasl_mechanism, *sasl_username, *sasl_password; /**< NULL: none; "plain",
                                                                    "scram-sha-256", ... */
     const char *demo_org_id; /**< DEMO_ORG_ID; NULL: none                                        */

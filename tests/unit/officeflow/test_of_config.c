@@ -228,15 +228,29 @@ START_TEST(platform_opens_with_the_seeds_values)
 }
 END_TEST
 
-START_TEST(tls_is_not_there_and_sasl_is_handed_to_the_client)
+START_TEST(ssl_is_security_protocol_ssl)
 {
     of_platform *platform;
     kc_error err;
     begin();
+    config.brokers = "127.0.0.1:1";
     config.ssl = true;
+    expect_open(KC_OK);
+    ck_assert_int_eq(
+        kc_config_set(config.kafka, "ssl.truststore.location", "/nowhere/ca.pem", &err), KC_OK);
     ck_assert_int_eq(of_platform_open(&config, NULL, &platform, &err), KC_ERR_CONFIG);
-    ck_assert_ptr_nonnull(strstr(err.text, "PLAINTEXT"));
+    ck_assert_ptr_nonnull(strstr(err.text, "/nowhere/ca.pem"));
     config.ssl = false;
+    expect_open(KC_OK); /* nobody reads it */
+    of_config_cleanup(&config);
+}
+END_TEST
+
+START_TEST(sasl_is_handed_to_the_client)
+{
+    of_platform *platform;
+    kc_error err;
+    begin();
     config.sasl_mechanism = "plain";
     ck_assert_int_eq(of_platform_open(&config, NULL, &platform, &err), KC_ERR_CONFIG);
     ck_assert_ptr_nonnull(strstr(err.text, "sasl.password"));
