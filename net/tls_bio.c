@@ -88,7 +88,7 @@ static int bio_write(BIO *bio, const char *data, int len)
         return -1;
     if (!kn_tls_has_pending(tls) && !write_through(tls, data, (size_t)len, &taken))
         return -1;
-    if (taken < (size_t)len && (tls->is_closing || !keep(tls, data + taken, (size_t)len - taken)))
+    if (taken < (size_t)len && !keep(tls, data + taken, (size_t)len - taken))
         return -1;
     return len;
 }

@@ -48,7 +48,6 @@ typedef struct kn_tls_transport {
     bool is_connected; /**< inner is open                                     */
     bool is_open;      /**< the handshake is done                             */
     bool has_end;      /**< inner has no more                                 */
-    bool is_closing;   /**< nothing is kept any more that inner does not take */
     bool wants_write;
     bool is_asked; /**< the broker asked for a certificate of ours        */
     kn_timer timer;

@@ -230,7 +230,6 @@ static void tls_close(kn_transport *transport)
     kn_tls_transport *tls = (kn_tls_transport *)transport;
     const kn_loop *loop = tls->network->options.loop;
     bool is_usable = tls->is_open && tls->cause.code == KC_OK && !kn_tls_has_pending(tls);
-    tls->is_closing = true;
     if (is_usable && !kn_loop_is_forked(loop)) {
         ERR_clear_error();
         (void)SSL_shutdown(tls->ssl); /* close_notify, if there is room for it */

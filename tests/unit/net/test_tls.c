@@ -44,9 +44,6 @@ START_TEST(bytes_flow_both_ways_in_both_versions)
 }
 END_TEST
 
-/** By so much may the length of two handshakes differ: ECDSA signatures are numbers. */
-#define SIGNATURE_VARIES 8
-
 /** Bytes the broker sends until a greeting of 5 bytes is there. */
 static size_t bytes_of_a_greeting(int version)
 {
@@ -105,8 +102,7 @@ START_TEST(an_end_anywhere_in_the_handshake_is_a_failed_connection)
             world.cut_at = at;
             tls_client_open(&client, &world, TLS_NAME);
             tls_world_run(&world, 100);
-            if (at + SIGNATURE_VARIES < total)
-                ck_assert_uint_eq(client.got.len, 0);
+            ck_assert_uint_eq(client.got.len, 0);
             if (client.opened) { /* the rest were tickets and the greeting */
                 ck_assert_int_eq(client.ended, 1);
             } else {
@@ -129,7 +125,7 @@ START_TEST(a_changed_byte_is_noticed)
         int unnoticed = 0;
         begin(versions[i]);
         world.greeting = KC_STR("hello");
-        for (size_t at = 0; at + SIGNATURE_VARIES < total; at++) {
+        for (size_t at = 0; at < total; at++) {
             forget_sessions();
             world.flip_at = at;
             tls_client_open(&client, &world, TLS_NAME);
@@ -291,10 +287,10 @@ START_TEST(close_notify_is_an_end_though_the_socket_stays)
 {
     for (size_t i = 0; i < 2; i++) {
         begin(versions[i]);
-        world.greeting = kc_span(tls_pattern(), 50000);
+        world.greeting = kc_span(tls_pattern(), 40000);
         world.says_goodbye = true;
         tls_client_ready(&client, &world);
-        ck_assert_uint_eq(client.got.len, 50000);
+        ck_assert_uint_eq(client.got.len, 40000);
         ck_assert_int_eq(client.ended, 1);
         end();
     }
@@ -397,6 +393,24 @@ START_TEST(keys_may_be_updated)
     tls_world_run(&world, 10);
     ck_assert_uint_eq(client.got.len, 80000);
     ck_assert_mem_eq(client.got.data, tls_pattern(), 80000);
+    end();
+}
+END_TEST
+
+START_TEST(what_follows_an_answer_to_a_key_update_waits_its_turn)
+{
+    begin(TLS1_3_VERSION);
+    tls_client_ready(&client, &world);
+    tls_peer *peer = KB_CONTAINER(world.peers.next, tls_peer, node);
+    ck_assert(SSL_key_update(peer->ssl, SSL_KEY_UPDATE_REQUESTED));
+    ck_assert_int_eq(SSL_do_handshake(peer->ssl), 1);
+    tls_peer_drain(peer);
+    tls_world_run(&world, 1);
+    kn_mem_network_shape(world.wire)->write_max = 10; /* so the answer is not taken whole */
+    tls_client_send(&client, kc_span(tls_pattern(), 40000));
+    tls_world_run(&world, 10);
+    ck_assert_uint_eq(world.got.len, 40000);
+    ck_assert_mem_eq(world.got.data, tls_pattern(), 40000);
     end();
 }
 END_TEST

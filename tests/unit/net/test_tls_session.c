@@ -220,6 +220,7 @@ START_TEST(a_connection_lives_on_with_the_certificates_it_began_with)
     world.echoes = true;
     tls_client_ready(&client, &world);
     ck_assert_int_eq(kn_tls_network_reload(world.network, NULL), KC_OK);
+    ck_assert(SSL_new_session_ticket(KB_CONTAINER(world.peers.next, tls_peer, node)->ssl));
     tls_client_send(&client, KC_STR("hello"));
     tls_world_run(&world, 10);
     ck_assert_uint_eq(client.got.len, 5);

@@ -106,6 +106,9 @@ int64_t tls_world_ms(const tls_world *world);
 /** A new identity or version for the broker's connections to come. */
 void tls_world_serve(tls_world *world, const tls_pair *pair);
 
+/** Send what the broker's side of OpenSSL has to say. */
+void tls_peer_drain(tls_peer *peer);
+
 tls_pair tls_make(const tls_wish *wish);
 void tls_pair_free(tls_pair *pair);
 /** As PEM; freed with the world's memory by kb_mem_free(). Key encrypted where a password is given. */
