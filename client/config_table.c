@@ -99,43 +99,39 @@ static const kc_word isolation_words[] = {
 #define AT(field) (uint16_t) offsetof(kc_settings, field)
 #define STRING(name, field, fallback, allowed, is_empty_fine, scope, doc)                          \
     {                                                                                              \
-        {name, "string", fallback, allowed, scope, doc}, KC_KIND_STRING, AT(field), 0, 0, NULL,    \
-            is_empty_fine, false                                                                   \
+        {name, "string", fallback, allowed, scope, doc}, KC_KIND_STRING, AT(field), is_empty_fine, \
+            false, 0, 0, NULL                                                                      \
     }
 #define SECRET(name, field, scope, doc)                                                            \
     {                                                                                              \
-        {name, "password", NULL, "", scope, doc}, KC_KIND_STRING, AT(field), 0, 0, NULL, false,    \
-            true                                                                                   \
-    }
-#define DOUBLE(name, field, fallback, low, high, scope, doc)                                       \
-    {                                                                                              \
-        {name, "double", #fallback, "[" #low ", " #high "]", scope, doc}, KC_KIND_DOUBLE,          \
-            AT(field), (int64_t)(low * 1000), (int64_t)(high * 1000), NULL, false, false           \
+        {name, "password", NULL, "", scope, doc}, KC_KIND_STRING, AT(field), false, true, 0, 0,    \
+            NULL                                                                                   \
     }
 /* Numbers are written once: as the check and, by the preprocessor, as the text of the documents. */
+#define NUMBER(name, type, kind, field, fallback, scale, low, high, scope, doc)                    \
+    {                                                                                              \
+        {name, type, #fallback, "[" #low ", " #high "]", scope, doc}, kind, AT(field), false,      \
+            false, (int64_t)((low)*scale), (int64_t)((high)*scale), NULL                           \
+    }
 #define INT(name, field, fallback, low, high, scope, doc)                                          \
-    {                                                                                              \
-        {name, "int", #fallback, "[" #low ", " #high "]", scope, doc}, KC_KIND_INT, AT(field),     \
-            low, high, NULL, false, false                                                          \
-    }
+    NUMBER(name, "int", KC_KIND_INT, field, fallback, 1, low, high, scope, doc)
 #define LONG(name, field, fallback, low, high, scope, doc)                                         \
-    {                                                                                              \
-        {name, "long", #fallback, "[" #low ", " #high "]", scope, doc}, KC_KIND_LONG, AT(field),   \
-            low, high, NULL, false, false                                                          \
-    }
+    NUMBER(name, "long", KC_KIND_LONG, field, fallback, 1, low, high, scope, doc)
+#define DOUBLE(name, field, fallback, low, high, scope, doc)                                       \
+    NUMBER(name, "double", KC_KIND_DOUBLE, field, fallback, 1000, low, high, scope, doc)
 #define BOOLEAN(name, field, fallback, scope, doc)                                                 \
     {                                                                                              \
-        {name, "boolean", #fallback, "true, false", scope, doc}, KC_KIND_BOOLEAN, AT(field), 0, 1, \
-            NULL, false, false                                                                     \
+        {name, "boolean", #fallback, "true, false", scope, doc}, KC_KIND_BOOLEAN, AT(field),       \
+            false, false, 0, 1, NULL                                                               \
     }
 #define LIST(name, field, fallback, allowed, words, is_empty_fine, scope, doc)                     \
     {                                                                                              \
-        {name, "list", fallback, allowed, scope, doc}, KC_KIND_LIST, AT(field), 0, 0, words,       \
-            is_empty_fine, false                                                                   \
+        {name, "list", fallback, allowed, scope, doc}, KC_KIND_LIST, AT(field), is_empty_fine,     \
+            false, 0, 0, words                                                                     \
     }
 #define WORD(name, type, kind, field, fallback, allowed, words, scope, doc)                        \
     {                                                                                              \
-        {name, type, fallback, allowed, scope, doc}, kind, AT(field), 0, 0, words, false, false    \
+        {name, type, fallback, allowed, scope, doc}, kind, AT(field), false, false, 0, 0, words    \
     }
 
 #define CLIENT   "client"

@@ -28,11 +28,11 @@ typedef struct kc_word {
 typedef struct kc_config_row {
     kc_property property;
     kc_kind kind;
-    uint16_t offset; /**< in kc_settings                             */
+    uint16_t offset;   /**< in kc_settings                             */
+    bool may_be_empty; /**< of a string or list; else empty is refused */
+    bool is_secret;    /**< never shown, wiped when given back         */
     int64_t min, max;
     const kc_word *words; /**< up to a NULL name; NULL: any text          */
-    bool may_be_empty;    /**< of a string or list; else empty is refused */
-    bool is_secret;       /**< never shown, wiped when given back         */
 } kc_config_row;
 
 extern const kc_config_row kc_config_rows[];

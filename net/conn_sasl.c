@@ -20,7 +20,6 @@
 #include <kafkac/unstable/errors.h>
 
 #include <assert.h>
-#include <stdarg.h>
 #include <stdio.h>
 
 /** Messages of an exchange; GSSAPI needs four. */
@@ -45,22 +44,15 @@ static bool is_live(const kn_conn *conn)
 
 /* ---- failures ---- */
 
-static void fail_auth(kn_conn *conn, kc_err code, uint32_t flags, const char *fmt, ...)
-    KC_PRINTF(4, 5);
-
-static void fail_auth(kn_conn *conn, kc_err code, uint32_t flags, const char *fmt, ...)
+/** By what kn_sasl_fail() has noted. */
+static void fail_auth(kn_conn *conn, uint32_t flags)
 {
     const kn_sasl *sasl = &conn->auth.sasl;
     char name[KN_HOST_MAX + 64];
-    char why[sizeof sasl->why];
-    va_list args;
-    va_start(args, fmt);
-    (void)vsnprintf(why, sizeof why, fmt, args);
-    va_end(args);
     kc_error error;
-    kb_error_set(&error, code, "SASL authentication failed%s%s by %s: %s (%s)",
+    kb_error_set(&error, sasl->err, "SASL authentication failed%s%s by %s: %s (%s)",
                  sasl->username ? " as " : "", sasl->username ? sasl->username : "",
-                 sasl->conf->mechanism->name, why, kn_conn_name(conn, name, sizeof name));
+                 sasl->conf->mechanism->name, sasl->why, kn_conn_name(conn, name, sizeof name));
     error.phase = KC_PHASE_SASL;
     error.flags |= flags;
     error.api_key = KP_API_SASL_AUTHENTICATE;
@@ -89,7 +81,8 @@ static void send_request(kn_conn *conn, int16_t api_key, int16_t version_min, co
     int16_t version = kp_version_choose(api, &conn->versions, version_min, -1);
     kc_error error;
     if (version < 0) {
-        fail_auth(conn, KC_ERR_VERSION, 0, "it serves no %s %d", api->name, (int)version_min);
+        act(conn, kn_sasl_fail(&conn->auth.sasl, KC_ERR_VERSION, "it serves no %s %d", api->name,
+                               (int)version_min));
         return;
     }
     request->api = api;
@@ -118,8 +111,9 @@ static bool take_answer(kn_conn *conn, const kn_reply *reply, kb_arena *arena, v
     if (err == KC_ERR_NOMEM)
         kn_conn_fail(conn, &error);
     else
-        fail_auth(conn, KC_ERR_MALFORMED, 0, "the broker's %s response can't be read",
-                  conn->setup_request.api->name);
+        act(conn,
+            kn_sasl_fail(&conn->auth.sasl, KC_ERR_MALFORMED,
+                         "the broker's %s response can't be read", conn->setup_request.api->name));
     return false;
 }
 
@@ -171,9 +165,10 @@ static void authenticate_done(kn_request *request, const kn_reply *reply)
     char text[KN_SASL_QUOTE_MAX + 1];
     if (take_answer(conn, reply, &arena, &resp)) {
         if (resp.error_code != KC_OK) {
-            fail_auth(conn, KC_ERR_AUTH, 0, "%s",
-                      resp.error_message.len > 0 ? kn_sasl_quote(text, resp.error_message)
-                                                 : kc_err_name(resp.error_code));
+            act(conn,
+                kn_sasl_fail(&conn->auth.sasl, KC_ERR_AUTH, "%s",
+                             resp.error_message.len > 0 ? kn_sasl_quote(text, resp.error_message)
+                                                        : kc_err_name(resp.error_code)));
         } else {
             conn->auth.lifetime_ms = resp.session_lifetime_ms;
             act(conn, kn_sasl_step(&conn->auth.sasl, resp.auth_bytes));
@@ -186,7 +181,7 @@ static void send_message(kn_conn *conn)
 {
     kn_conn_auth *auth = &conn->auth;
     if (auth->rounds++ == ROUNDS_MAX) {
-        fail_auth(conn, KC_ERR_AUTH, 0, "no end after %d messages", ROUNDS_MAX);
+        act(conn, kn_sasl_fail(&auth->sasl, KC_ERR_AUTH, "no end after %d messages", ROUNDS_MAX));
         return;
     }
     auth->authenticate.auth_bytes = kb_buf_bytes(&auth->sasl.out);
@@ -207,8 +202,9 @@ static void refuse_mechanism(kn_conn *conn, const kp_sasl_handshake_resp *resp)
             break;
         len += (size_t)added;
     }
-    fail_auth(conn, KC_ERR_AUTH, KC_ERRF_CONFIG, "the broker offers %s as sasl.mechanism",
-              offered[0] ? offered : "none");
+    kn_sasl_fail(&conn->auth.sasl, KC_ERR_AUTH, "the broker offers %s as sasl.mechanism",
+                 offered[0] ? offered : "none");
+    fail_auth(conn, KC_ERRF_CONFIG);
 }
 
 static void handshake_done(kn_request *request, const kn_reply *reply)
@@ -223,11 +219,13 @@ static void handshake_done(kn_request *request, const kn_reply *reply)
         } else if (resp.error_code == KC_E_UNSUPPORTED_SASL_MECHANISM) {
             refuse_mechanism(conn, &resp);
         } else if (resp.error_code == KC_E_ILLEGAL_SASL_STATE && conn->state == KN_CONN_SETUP) {
-            fail_auth(conn, KC_ERR_AUTH, KC_ERRF_CONFIG,
-                      "this listener has no SASL; is security.protocol right?");
+            kn_sasl_fail(&conn->auth.sasl, KC_ERR_AUTH,
+                         "this listener has no SASL; is security.protocol right?");
+            fail_auth(conn, KC_ERRF_CONFIG);
         } else {
-            fail_auth(conn, KC_ERR_AUTH, 0, "SaslHandshake is answered by %s (%d)",
-                      kc_err_name(resp.error_code), resp.error_code);
+            act(conn,
+                kn_sasl_fail(&conn->auth.sasl, KC_ERR_AUTH, "SaslHandshake is answered by %s (%d)",
+                             kc_err_name(resp.error_code), resp.error_code));
         }
     }
     kb_arena_cleanup(&arena);
@@ -280,7 +278,7 @@ static void act(kn_conn *conn, kn_sasl_status status)
         succeed(conn);
         break;
     case KN_SASL_FAILED:
-        fail_auth(conn, conn->auth.sasl.err, 0, "%s", conn->auth.sasl.why);
+        fail_auth(conn, 0);
         break;
     }
 }
@@ -319,7 +317,8 @@ int64_t kn_conn_auth_timer(kn_conn *conn, int64_t now_us)
         return INT64_MAX; // whatever is awaited has its own deadline
     if (now_us < auth->ends_at_us)
         return auth->ends_at_us;
-    fail_auth(conn, KC_ERR_AUTH, 0, "the session ends, and no token has come to renew it");
+    act(conn, kn_sasl_fail(&auth->sasl, KC_ERR_AUTH,
+                           "the session ends, and no token has come to renew it"));
     return INT64_MAX;
 }
 

@@ -131,8 +131,12 @@ kn_sasl_status kn_sasl_send(kn_sasl *sasl)
 const char *kn_sasl_quote(char out[KN_SASL_QUOTE_MAX + 1], kc_bytes text)
 {
     size_t len = text.len < KN_SASL_QUOTE_MAX ? text.len : KN_SASL_QUOTE_MAX;
-    for (size_t i = 0; i < len; i++)
-        out[i] = text.ptr[i] >= 0x20 && text.ptr[i] < 0x7f ? (char)text.ptr[i] : '?';
+    for (size_t i = 0; i < len; i++) {
+        char c = (char)text.ptr[i];
+        out[i] = '?';
+        if (c >= 0x20 && c < 0x7f)
+            out[i] = c;
+    }
     out[len] = 0;
     return out;
 }

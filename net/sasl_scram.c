@@ -53,7 +53,7 @@ static kn_sasl_status start(kn_sasl *sasl)
     uint8_t random[KN_SCRAM_NONCE_BYTES];
     state->md = sasl->conf->mechanism->digest();
     state->len = (size_t)EVP_MD_get_size(state->md);
-    kb_buf_init(&state->auth, sasl->conf->mem, 2 * KN_SASL_MESSAGE_MAX);
+    kb_buf_init(&state->auth, sasl->conf->mem, (size_t)2 * KN_SASL_MESSAGE_MAX);
     sasl->conf->random(sasl->conf->random_user, random, sizeof random);
     EVP_EncodeBlock((unsigned char *)state->nonce, random, sizeof random);
     kb_buf_put_bytes(&state->auth, KC_STR("n="));

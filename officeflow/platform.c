@@ -48,6 +48,30 @@ static kc_err apply_security(of_config *config, kc_error *err)
     return set_unless_set(kafka, "sasl.password", config->sasl_password, err);
 }
 
+/** Smaller ones mean the client's default. */
+static kc_err set_from(int64_t least, kc_config *config, const char *name, int64_t value,
+                       kc_error *err)
+{
+    return value >= least ? set_number(config, name, value, err) : KC_OK;
+}
+
+/** connectionTimeout, requestTimeout, retry{}. */
+static kc_err apply_times(of_config *config, kc_error *err)
+{
+    kc_config *kafka = config->kafka;
+    int64_t connect_ms = config->connection_timeout_ms;
+    int64_t backoff_ms = config->retry_initial_ms;
+    int64_t backoff_max_ms = 0;
+    if (backoff_ms > 0) // KafkaJS, whose names these are, doubles up to 30 s
+        backoff_max_ms = backoff_ms > 1000 ? 30000 : 1000;
+    KB_TRY(set_from(1, kafka, "socket.connection.setup.timeout.ms", connect_ms, err));
+    KB_TRY(set_from(1, kafka, "socket.connection.setup.timeout.max.ms", connect_ms, err));
+    KB_TRY(set_from(1, kafka, "request.timeout.ms", config->request_timeout_ms, err));
+    KB_TRY(set_from(1, kafka, "retry.backoff.ms", backoff_ms, err));
+    KB_TRY(set_from(1, kafka, "retry.backoff.max.ms", backoff_max_ms, err));
+    return set_from(0, kafka, "retries", config->retry_retries, err);
+}
+
 /** The seed's names as properties of the client. What `kafka` sets by its own name stays. */
 static kc_err apply_seed_names(of_config *config, kc_error *err)
 {
@@ -58,23 +82,7 @@ static kc_err apply_seed_names(of_config *config, kc_error *err)
     if (!kc_config_is_set(kafka,
                           "metadata.max.age.ms")) // wildcards look for new topics at this pace
         KB_TRY(set_number(kafka, "metadata.max.age.ms", METADATA_MAX_AGE_MS, err));
-    if (config->connection_timeout_ms > 0) {
-        KB_TRY(set_number(kafka, "socket.connection.setup.timeout.ms",
-                          config->connection_timeout_ms, err));
-        KB_TRY(set_number(kafka, "socket.connection.setup.timeout.max.ms",
-                          config->connection_timeout_ms, err));
-    }
-    if (config->request_timeout_ms > 0)
-        KB_TRY(set_number(kafka, "request.timeout.ms", config->request_timeout_ms, err));
-    if (config->retry_initial_ms > 0) {
-        KB_TRY(set_number(kafka, "retry.backoff.ms", config->retry_initial_ms, err));
-        // KafkaJS, whose names these are, doubles up to 30 s
-        int64_t max = config->retry_initial_ms > 1000 ? 30000 : 1000;
-        KB_TRY(set_number(kafka, "retry.backoff.max.ms", max, err));
-    }
-    if (config->retry_retries >= 0)
-        KB_TRY(set_number(kafka, "retries", config->retry_retries, err));
-    return KC_OK;
+    return apply_times(config, err);
 }
 
 static kc_err open_platform(kc_client *client, const of_config *config,
