@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: LicenseRef-OfficeFlow
  * A client that authenticates: from its properties to the last error, in memory and virtual time. */
+#define _GNU_SOURCE // memmem
 #include "tests/unit/client/fake_produce.h"
 #include "tests/unit/net/sasl_server.h"
 
@@ -7,6 +8,7 @@
 
 #include <check.h>
 #include <stdio.h>
+#include <stdlib.h>
 
 #define SASL "security.protocol=SASL_PLAINTEXT"
 
@@ -104,12 +106,15 @@ static void on_token(kc_client *client, void *user)
         ck_assert_int_eq(give(w, w->token), KC_OK);
 }
 
+static const kc_alloc *alloc; /**< of the next client */
+
 static kc_err open_with(world *w, const char *const *properties, kc_token_fn token_fn,
                         kc_error *err)
 {
     kc_config *config = kc_config_new();
     kc_client_options options = {.size = sizeof options,
                                  .seed = 7,
+                                 .alloc = alloc,
                                  .log = on_log,
                                  .log_user = &w->log,
                                  .log_level = KC_LOG_DEBUG,
@@ -406,6 +411,65 @@ START_TEST(records_fail_at_once_with_the_true_cause_when_nobody_lets_us_in)
     ck_assert_ptr_nonnull(
         strstr(fixture->last_error.text, "SASL authentication failed as alice by PLAIN"));
     fixture_free(fixture);
+}
+END_TEST
+
+static size_t leaks; /**< blocks given back with a secret in them */
+
+static void look(const void *ptr)
+{
+    /* kb_mem's prefix says the size. */
+    size_t size = *(const size_t *)ptr;
+    leaks += memmem(ptr, size, "alice-secret", 12) || memmem(ptr, size, "good.token", 10);
+}
+
+static void *plain_malloc(size_t size, void *user)
+{
+    (void)user;
+    return malloc(size);
+}
+
+static void *look_and_realloc(void *ptr, size_t size, void *user)
+{
+    (void)user;
+    look(ptr);
+    return realloc(ptr, size);
+}
+
+static void look_and_free(void *ptr, void *user)
+{
+    (void)user;
+    look(ptr);
+    free(ptr);
+}
+
+START_TEST(no_memory_that_is_given_back_holds_a_secret)
+{
+    static const kc_alloc looking = {plain_malloc, look_and_realloc, look_and_free, NULL};
+    static const char *const ways[][6] = {
+        {SASL, "sasl.mechanism=PLAIN", "sasl.username=alice", "sasl.password=alice-secret"},
+        {SASL, "sasl.mechanism=SCRAM-SHA-256", "sasl.username=alice", "sasl.password=alice-secret"},
+        {SASL, "sasl.mechanism=PLAIN",
+         "sasl.jaas.config=PlainLoginModule required username=alice password=\"alice-secret\";"},
+        {SASL, "sasl.mechanism=OAUTHBEARER", "sasl.oauthbearer.token=good.token"},
+    };
+    leaks = 0;
+    for (size_t i = 0; i < sizeof ways / sizeof ways[0]; i++) {
+        world w;
+        begin(&w);
+        w.server.lifetime_ms = 2000;
+        alloc = &looking;
+        open_or_fail(&w, ways[i], NULL);
+        alloc = NULL;
+        ck_assert_int_eq(call(&w, 1000), KC_OK);
+        fake_run(w.cluster, 10000);
+        ck_assert_uint_ge(w.server.successes, 5);
+        if (w.client->settings->sasl_username)
+            ck_assert_int_eq(kc_client_set_credentials(w.client, "alice", "alice-secret2", NULL),
+                             KC_OK);
+        end(&w);
+        ck_assert_msg(leaks == 0, "%s: %zu blocks", ways[i][1], leaks);
+    }
 }
 END_TEST
 
