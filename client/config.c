@@ -458,6 +458,7 @@ static kc_err read_file(const char *path, kb_buf *out, kc_error *err)
     if (!file)
         return kb_error_errno(err, KC_ERR_IO, errno, "%s can't be opened", path);
     kc_err result = KC_OK;
+    (void)setvbuf(file, NULL, _IONBF, 0); // a buffer of stdio's would keep passwords
     for (;;) {
         uint8_t *room = kb_buf_reserve(out, 4096);
         if (!room)

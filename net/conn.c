@@ -343,7 +343,7 @@ void kn_conn_lost(kn_conn *conn, const kc_error *cause)
         kb_error_set(&error, cause->code, "TLS handshake with %s: %s", name, cause->text);
         error.flags |= cause->flags;
     } else if (is_in_sasl) {
-        kb_error_set(&error, KC_ERR_CONNECT,
+        kb_error_set(&error, conn->state == KN_CONN_SETUP ? KC_ERR_CONNECT : KC_ERR_DISCONNECTED,
                      "%s closed the connection during SASL authentication by %s%s%s; are "
                      "security.protocol, sasl.mechanism and the credentials right?",
                      name, conn->env->sasl->mechanism->name, cause ? ": " : "",

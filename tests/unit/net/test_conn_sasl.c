@@ -648,6 +648,7 @@ START_TEST(a_broker_that_closes_or_is_silent_in_a_renewal_is_told)
     rig_run(&f.r, 2000);
     ck_assert_int_eq(f.c.closed, 1);
     ck_assert(!f.c.conn->was_idle);
+    ck_assert_int_eq(f.c.conn->error.code, KC_ERR_DISCONNECTED);
     ck_assert_ptr_nonnull(strstr(f.c.conn->error.text, "during SASL authentication by PLAIN"));
     cleanup(&f);
     init_conn(&f, "PLAIN", 0);
