@@ -58,6 +58,18 @@ static void print_redrives(const of_policy *policy)
     cli_printf("%squarantine\n", policy->max_redrives > 0 ? ", then " : "at once ");
 }
 
+static void print_immediate(const of_policy *policy)
+{
+    int32_t tries = policy->immediate_attempts;
+    if (tries == 0)
+        cli_printf("  immediate   none\n");
+    else
+        cli_printf("  immediate   %d more in the same place, after 50 ms%s\n", tries,
+                   tries == 1   ? ""
+                   : tries == 2 ? " and 200 ms"
+                                : ", then 200 ms each");
+}
+
 static void print_text(const char *group, const char *type, const of_policy *policy)
 {
     char text[160], interval[24];
@@ -65,8 +77,7 @@ static void print_text(const char *group, const char *type, const of_policy *pol
     cli_styled(CLI_BOLD, "%s", text);
     cli_printf("\n  type        %s, handled by %s, %s order\n", type, group,
                of_type_is_strict(kc_str(type)) ? "strict" : "relaxed");
-    cli_printf("  immediate   %d more in the same place, after 50 ms and 200 ms\n",
-               policy->immediate_attempts);
+    print_immediate(policy);
     cli_printf("  parked      ");
     if (policy->parked_attempts < MANY)
         cli_printf("up to %d, ", policy->parked_attempts);

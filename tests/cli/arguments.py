@@ -152,6 +152,18 @@ class Tests(Case):
             self.assertEqual(shown["tiers"], ["2s"])
             self.assertEqual(shown["total_tries"], 4)
 
+    def test_policy_names_the_waits_of_as_many_immediate_tries_as_there_are(self):
+        waits = {0: "none", 1: "1 more in the same place, after 50 ms",
+                 2: "2 more in the same place, after 50 ms and 200 ms",
+                 4: "4 more in the same place, after 50 ms, then 200 ms each"}
+        with tempfile.TemporaryDirectory() as folder:
+            path = os.path.join(folder, "officeflow.json")
+            for tries, text in waits.items():
+                with open(path, "w", encoding="utf-8") as file:
+                    json.dump({"policy": {"email.send.request": {"immediate_attempts": tries}}}, file)
+                out, _ = self.run_program("policy", "show", "g", "email.send.request", "--config", path)
+                self.assertIn(f"\n  immediate   {text}\n", out)
+
     def test_patterns_and_times_are_checked_before_anything_else(self):
         self.complaint("tail", "a..b", "-b", NOBODY)
         self.complaint("tail", "a.*", "--from", "yesterday", "-b", NOBODY)
