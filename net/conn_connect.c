@@ -115,9 +115,10 @@ static void on_attempt(void *user, unsigned events, const kc_error *error)
 static kc_err begin_attempt(kn_conn *conn, size_t number, kc_error *err)
 {
     kn_attempt *attempt = &conn->attempts[number];
+    /* Just before ours: a transport that shakes hands knows better what it waited for. */
     const kn_open_options options = {.address = *address_of(conn, number),
                                      .host = kc_str(conn->host),
-                                     .deadline_us = conn->setup_deadline_us,
+                                     .deadline_us = conn->setup_deadline_us - 1,
                                      .send_buffer_bytes = conn->env->send_buffer_bytes,
                                      .receive_buffer_bytes = conn->env->receive_buffer_bytes,
                                      .on_event = on_attempt,

@@ -272,6 +272,6 @@ void kn_tls_explain_timeout(const kn_tls_transport *tls, kc_error *err)
     char text[160];
     int64_t waited_us = kn_loop_now_us(tls->network->options.loop) - tls->started_us;
     snprintf(text, sizeof text, "no %s after %lld ms; %s", tls->first_len > 0 ? "end" : "answer",
-             (long long)(waited_us / 1000), LISTENER_HINT);
+             (long long)((waited_us + 500) / 1000), LISTENER_HINT);
     set(err, KC_ERR_CONNECT, 0, text);
 }
