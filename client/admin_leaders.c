@@ -150,7 +150,7 @@ static void time_out(leader_job *job)
     if (cause->code == KC_OK)
         kb_error_set(&error, KC_ERR_TIMEOUT, "no leader answered in time");
     else
-        kb_error_set(&error, KC_ERR_TIMEOUT, "no leader answered in time; last: %s", cause->text);
+        kb_error_set(&error, KC_ERR_TIMEOUT, "no leader answered in time: %s", cause->text);
     kc_admin_fail(op, &error);
     for (size_t i = 0; i < job->count; i++)
         if (job->items[i].state == ITEM_PENDING)

@@ -94,24 +94,23 @@ static void deliver_error(kc_call_op *op, const kc_error *error)
     deliver(op, &response);
 }
 
-/** What made it wait: its own last failure, else the client's. */
+/** What made it wait for anything but its answer. */
 static const kc_error *cause_of(const kc_call_op *op)
 {
-    if (op->last.code != KC_OK)
-        return &op->last;
     const kc_error *error = kc_metadata_error(op->client->metadata);
     return error->code != KC_OK ? error : kn_pool_last_error(op->client->pool);
 }
 
-static void time_out(kc_call_op *op)
+static void time_out(kc_call_op *op, const kc_error *cause)
 {
-    const kc_error *cause = cause_of(op);
-    kc_error error = *cause;
+    kc_error error;
+    if (op->last.code != KC_OK)
+        cause = &op->last;
     if (cause->code == KC_OK)
         kb_error_set(&error, KC_ERR_TIMEOUT, "%s was not answered in time", op->spec.api->name);
     else
-        kb_error_set(&error, KC_ERR_TIMEOUT, "%s was not answered in time; last: %s",
-                     op->spec.api->name, cause->text);
+        kb_error_set(&error, KC_ERR_TIMEOUT, "%s was not answered in time: %s", op->spec.api->name,
+                     cause->text);
     error.os_errno = cause->os_errno;
     error.phase = cause->code == KC_OK ? KC_PHASE_API : cause->phase;
     error.broker_id = cause->code == KC_OK ? -1 : cause->broker_id;
@@ -144,8 +143,10 @@ static void fail(kc_call_op *op, const kc_error *error)
     bool is_out_of_time = kn_loop_now_us(op->client->loop) >= op->spec.deadline_us;
     if (try_again(op, error))
         return;
-    if (is_out_of_time && error->code == KC_ERR_TIMEOUT && op->last.code != KC_OK)
-        time_out(op);
+    /* An answer that did not come names the request itself, and is the cause where none was before. */
+    bool says_all = error->phase == KC_PHASE_API && op->last.code == KC_OK;
+    if (is_out_of_time && error->code == KC_ERR_TIMEOUT && !says_all)
+        time_out(op, error);
     else
         deliver_error(op, error);
 }
@@ -154,7 +155,7 @@ static void on_timer(kn_timer *timer)
 {
     kc_call_op *op = timer->user;
     if (kn_loop_now_us(op->client->loop) >= op->spec.deadline_us)
-        time_out(op);
+        time_out(op, cause_of(op));
     else
         step(op);
 }

@@ -244,8 +244,9 @@ static void on_timer(kn_timer *timer)
     }
     if (kc_consumer_now_us(op->consumer) >= op->deadline_us) {
         kc_error error;
-        kb_error_set(&error, KC_ERR_TIMEOUT, "no answer within the time given; last failure: %s",
-                     op->error.code ? op->error.text : "none");
+        kb_error_set(&error, KC_ERR_TIMEOUT, "no answer within the time given%s%s",
+                     op->error.code != KC_OK ? ": " : "",
+                     op->error.code != KC_OK ? op->error.text : "");
         kc_offset_op_end(op, &error);
         return;
     }

@@ -348,6 +348,16 @@ const kp_versions *kn_pool_versions(const kn_pool *pool, int32_t broker_id)
     return broker && broker->has_versions ? &broker->versions : NULL;
 }
 
+void kn_pool_explain(const kn_pool *pool, kc_error *error)
+{
+    const kc_error *last = &pool->last_error;
+    if (last->code == KC_OK)
+        return;
+    kb_error_set(error, error->code, "%s", last->text);
+    error->phase = last->phase;
+    error->os_errno = last->os_errno;
+}
+
 const kc_error *kn_pool_last_error(const kn_pool *pool)
 {
     return &pool->last_error;

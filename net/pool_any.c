@@ -56,15 +56,10 @@ static int64_t give_up_at(const kn_pool *pool, const kn_request *request)
 
 static void fail_expired(kn_pool *pool, kn_request *request, int64_t now_us)
 {
-    const kc_error *last = &pool->last_error;
     kc_error error;
-    kb_error_set(&error, KC_ERR_TIMEOUT, "no broker could be asked %s within %lld ms%s%s",
-                 request->api->name, (long long)((now_us - request->submitted_us) / 1000),
-                 last->code != KC_OK ? "; last: " : "", last->code != KC_OK ? last->text : "");
-    if (last->code != KC_OK) {
-        error.phase = last->phase;
-        error.os_errno = last->os_errno;
-    }
+    kb_error_set(&error, KC_ERR_TIMEOUT, "no broker could be asked within %lld ms",
+                 (long long)((now_us - request->submitted_us) / 1000));
+    kn_pool_explain(pool, &error);
     kn_request_fail(request, &error, false, KN_ANY_BROKER);
 }
 

@@ -100,5 +100,7 @@ void kn_any_kick(kn_pool *pool);
 
 /** The sentence for the codes the pool itself gives. */
 void kn_pool_error(kc_error *error, kc_err code, int32_t broker_id);
+/** Of a request that waited in vain: where a connection could not be made, that says it all, and only the code stays. */
+void kn_pool_explain(const kn_pool *pool, kc_error *error);
 
 #endif

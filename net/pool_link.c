@@ -221,12 +221,11 @@ static void expire_waiting(kn_link *link)
             note_deadline(link, request);
         }
     }
-    const kc_error *last = &link->broker->pool->last_error;
     kc_error error;
     kb_error_set(&error, KC_ERR_TIMEOUT,
-                 "deadline passed before broker %d at %s:%u could be sent the request%s%s",
-                 (int)link->broker->id, link->broker->host, (unsigned)link->broker->port,
-                 last->code != KC_OK ? "; last: " : "", last->code != KC_OK ? last->text : "");
+                 "deadline passed before broker %d at %s:%u could be sent the request",
+                 (int)link->broker->id, link->broker->host, (unsigned)link->broker->port);
+    kn_pool_explain(link->broker->pool, &error);
     kn_fail_all(&expired, &error, link->broker->id);
 }
 

@@ -8,6 +8,10 @@
 #include <stdarg.h>
 #include <stdio.h>
 
+/** What stands for the rest of a text that is cut, and how far its end is moved for the sake of a word. */
+#define MORE     "..."
+#define WORD_MAX 24
+
 /** All of the error but its text. */
 static void set_facts(kc_error *err, kc_err code, int os_errno)
 {
@@ -21,6 +25,18 @@ static void set_facts(kc_error *err, kc_err code, int os_errno)
     err->topic[0] = 0;
 }
 
+/** Make it shorter than `cap`: "..." in place of its end, behind a word where one ends near. */
+static void shorten(char *text, size_t cap)
+{
+    size_t len = kb_utf8_cut(kc_span(text, cap - sizeof MORE));
+    size_t word = len;
+    while (word > len - WORD_MAX && text[word] != ' ')
+        word--;
+    if (text[word] == ' ')
+        len = word;
+    memcpy(text + len, MORE, sizeof MORE);
+}
+
 /** Through a copy: the arguments may well point into the old text of the same error. */
 static void set_text(kc_error *err, const char *fmt, va_list args) KC_PRINTF(2, 0);
 
@@ -31,7 +47,7 @@ static void set_text(kc_error *err, const char *fmt, va_list args)
     if (len < 0)
         text[0] = 0;
     else if ((size_t)len >= sizeof text)
-        text[kb_utf8_cut(kc_span(text, sizeof text - 1))] = 0;
+        shorten(text, sizeof text);
     memcpy(err->text, text, strlen(text) + 1);
 }
 
@@ -67,8 +83,10 @@ kc_err kb_error_errno(kc_error *err, kc_err code, int os_errno, const char *fmt,
     // the reason is what the reader needs: a long sentence gives way to it
     size_t reason_len = strlen(reason) + 2;
     size_t len = strlen(err->text);
-    if (len + reason_len >= sizeof err->text)
-        len = kb_utf8_cut(kc_span(err->text, sizeof err->text - 1 - reason_len));
+    if (len + reason_len >= sizeof err->text) {
+        shorten(err->text, sizeof err->text - reason_len);
+        len = strlen(err->text);
+    }
     snprintf(err->text + len, sizeof err->text - len, ": %s", reason);
     return code;
 }

@@ -65,7 +65,24 @@ START_TEST(a_long_text_is_cut_between_characters)
         ck_assert(kb_utf8_is_valid(kc_str(err.text)));
         ck_assert_uint_gt(strlen(err.text), 251);
         ck_assert_uint_lt(strlen(err.text), sizeof err.text);
+        ck_assert_str_eq(err.text + strlen(err.text) - 3, "...");
     }
+}
+END_TEST
+
+START_TEST(a_long_text_is_cut_behind_a_word)
+{
+    char text[600] = "";
+    kc_error err = filled();
+    while (strlen(text) < 300)
+        strcat(text, "is it running? ");
+    kb_error_set(&err, KC_ERR_ARGUMENT, "%s", text);
+    size_t len = strlen(err.text);
+    ck_assert_str_eq(err.text + len - 9, " is it...");
+    ck_assert_uint_gt(len, sizeof err.text - 16);
+    text[sizeof err.text - 1] = 0; // as long as may be: nothing is cut
+    kb_error_set(&err, KC_ERR_ARGUMENT, "%s", text);
+    ck_assert_str_eq(err.text, text);
 }
 END_TEST
 
@@ -101,7 +118,7 @@ START_TEST(the_reason_of_a_system_error_survives_a_long_sentence)
     kb_error_errno(&err, KC_ERR_IO, ENOENT, "%0300d", 1);
     size_t len = strlen(err.text);
     ck_assert_uint_eq(len, sizeof err.text - 1);
-    ck_assert_str_eq(err.text + len - 27, ": No such file or directory");
+    ck_assert_str_eq(err.text + len - 30, "...: No such file or directory");
 }
 END_TEST
 

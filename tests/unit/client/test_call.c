@@ -439,6 +439,8 @@ START_TEST(the_deadline_holds_and_names_the_cause)
     ck_assert_int_eq(w.told, 1);
     ck_assert_int_eq(w.code, KC_ERR_TIMEOUT);
     ck_assert_msg(strstr(w.error.text, "refused") != NULL, "%s", w.error.text);
+    ck_assert_int_eq(strncmp(w.error.text, "Metadata was not answered in time: connect to ", 46),
+                     0);
     fake_up(w.cluster, 1);
     fake_on(w.cluster, KP_API_HEARTBEAT, keep_silent, NULL);
     heartbeat_of(&request);
