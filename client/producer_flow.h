@@ -129,6 +129,9 @@ KC_NODISCARD kc_err kc_stage_add(kc_topic *topic, const kc_accum_item *item, kc_
  */
 void kc_stage_run(kc_producer *producer, int64_t now_us);
 void kc_stage_fail_all(kc_topic *topic, const kc_error *error);
+/** Why the records of a topic are still here after `ms`, the time that `limit` gave them; also the last error from
+ * now on. */
+void kc_stage_late(kc_topic *topic, const char *limit, int ms, kc_error *error);
 void kc_stage_mark_flushed(kc_topic *topic);
 /** When the oldest staged record expires; INT64_MAX: none. */
 int64_t kc_stage_next_us(const kc_producer *producer);
@@ -154,6 +157,8 @@ void kc_request_free(kc_producer_request *request);
 void kc_producer_on_reply(kn_request *net, const kn_reply *reply);
 /** Fail a batch for its age. */
 void kc_batch_expire(kc_producer_batch *batch);
+/** A flush has waited in vain: make what holds the records up the last error. */
+void kc_producer_note_late(kc_producer *producer, int timeout_ms);
 /** Fill in where it failed, and keep it as the last error. */
 void kc_producer_error_at(kc_producer *producer, kc_error *error, const kc_topic *topic,
                           int32_t partition, int32_t broker_id);

@@ -46,33 +46,55 @@ static const char *cause_of(const kc_producer_batch *batch, char *text, size_t s
     const kc_meta_topic *meta = topic->meta;
     const kc_error *network = kn_pool_last_error(topic->producer->client->pool);
     if (batch->last_err < KC_ERR_NOMEM && network->code != KC_OK) {
-        snprintf(text, size, "last failure: %.160s", network->text);
+        return network->text;
     } else if (batch->last_err != KC_OK) {
-        snprintf(text, size, "last failure: %s, %.120s", kc_err_name(batch->last_err),
+        snprintf(text, size, "last failure: %s, %s", kc_err_name(batch->last_err),
                  kc_err_text(batch->last_err));
     } else if (queue->partition >= meta->partition_count) {
         snprintf(text, size, "the topic has %d partitions only", (int)meta->partition_count);
     } else if (meta->partitions[queue->partition].leader < 0) {
         snprintf(text, size, "the partition has no leader");
     } else if (network->code != KC_OK) {
-        snprintf(text, size, "%.160s", network->text);
+        return network->text;
     } else {
         snprintf(text, size, "the broker did not keep up");
     }
     return text;
 }
 
+static void late_error(const kc_producer_batch *batch, const char *limit, int ms, kc_error *error)
+{
+    char cause[sizeof error->text];
+    kb_error_set(error, KC_ERR_TIMEOUT,
+                 "records for " KC_FMT "-%d were not acknowledged within %s (%d): %s",
+                 KC_ARG(batch->queue->topic->meta->name), (int)batch->queue->partition, limit, ms,
+                 cause_of(batch, cause, sizeof cause));
+}
+
 void kc_batch_expire(kc_producer_batch *batch)
 {
-    const kc_topic *topic = batch->queue->topic;
-    char cause[192];
     kc_error error;
-    kb_error_set(&error, KC_ERR_TIMEOUT,
-                 "records for " KC_FMT "-%d were not acknowledged within delivery.timeout.ms (%d): "
-                 "%s",
-                 KC_ARG(topic->meta->name), (int)batch->queue->partition,
-                 (int)topic->producer->delivery_timeout_ms, cause_of(batch, cause, sizeof cause));
+    late_error(batch, "delivery.timeout.ms", batch->queue->topic->producer->delivery_timeout_ms,
+               &error);
     fail(batch, &error);
+}
+
+void kc_producer_note_late(kc_producer *producer, int timeout_ms)
+{
+    static const char limit[] = "the flush's timeout_ms";
+    kc_error error;
+    KB_LIST_FOR (node, &producer->topic_list) {
+        kc_topic *topic = KB_CONTAINER(node, kc_topic, node);
+        if (!topic->is_staging)
+            continue;
+        kc_stage_late(topic, limit, timeout_ms, &error);
+        return;
+    }
+    if (kb_list_is_empty(&producer->ages))
+        return;
+    const kc_producer_batch *oldest = KB_CONTAINER(producer->ages.next, kc_producer_batch, age);
+    late_error(oldest, limit, timeout_ms, &error);
+    kc_producer_error_at(producer, &error, oldest->queue->topic, oldest->queue->partition, -1);
 }
 
 /**

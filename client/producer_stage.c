@@ -203,8 +203,7 @@ void kc_stage_mark_flushed(kc_topic *topic)
     }
 }
 
-/** What to tell about records whose topic did not turn up in time. */
-static void unknown_error(kc_topic *topic, kc_error *error)
+void kc_stage_late(kc_topic *topic, const char *limit, int ms, kc_error *error)
 {
     kc_producer *producer = topic->producer;
     kc_err cause = topic->meta->err;
@@ -219,8 +218,8 @@ static void unknown_error(kc_topic *topic, kc_error *error)
                      KC_ARG(topic->meta->name), kc_err_text(cause));
     else
         kb_error_set(error, KC_ERR_TIMEOUT,
-                     "topic " KC_FMT " was not found out about within delivery.timeout.ms (%d): %s",
-                     KC_ARG(topic->meta->name), (int)producer->delivery_timeout_ms,
+                     "nothing was learned about topic " KC_FMT " within %s (%d): %s",
+                     KC_ARG(topic->meta->name), limit, ms,
                      failure->code != KC_OK ? failure->text : "no broker answered");
     kc_producer_error_at(producer, error, topic, -1, -1);
 }
@@ -272,7 +271,7 @@ static void run_topic(kc_topic *topic, int64_t now_us)
     for (uint64_t left = topic->staged_count; left > 0 && topic->staged_count > 0; left--) {
         const kc_staged *staged = first_staged(topic);
         if (staged->created_us + producer->delivery_timeout_us <= now_us || is_hopeless(topic)) {
-            unknown_error(topic, &error);
+            kc_stage_late(topic, "delivery.timeout.ms", producer->delivery_timeout_ms, &error);
             fail_first(topic, &error);
             continue;
         }

@@ -129,6 +129,61 @@ START_TEST(no_broker_at_all_is_told_with_the_cause)
 }
 END_TEST
 
+static kc_error flush_in_vain(producer_fixture *fixture)
+{
+    kc_error error;
+    ck_assert_int_eq(kc_producer_flush(fixture->producer, 800), KC_ERR_TIMEOUT);
+    ck_assert_uint_eq(fixture->told_count, 0);
+    kc_producer_last_error(fixture->producer, &error);
+    return error;
+}
+
+START_TEST(a_flush_in_vain_says_that_the_topic_is_not_there)
+{
+    producer_fixture *fixture = fixture_new(1, 0, PROPERTIES("linger.ms=0"));
+    fixture_send(fixture, -1, "a");
+    kc_error error = flush_in_vain(fixture);
+    ck_assert_int_eq(error.code, KC_E_UNKNOWN_TOPIC_OR_PARTITION);
+    ck_assert_str_eq(error.text, "topic t does not exist: create it or check its name");
+    ck_assert_str_eq(error.topic, "t");
+    fixture_free(fixture);
+}
+END_TEST
+
+START_TEST(a_flush_in_vain_says_that_no_broker_is_there)
+{
+    producer_fixture *fixture = fixture_new(1, 1, PROPERTIES("linger.ms=0"));
+    fake_down(fixture->cluster, 1);
+    fixture_send(fixture, -1, "a");
+    kc_error error = flush_in_vain(fixture);
+    const char begin[] = "nothing was learned about topic t within the flush's timeout_ms (800): "
+                         "connect to ";
+    ck_assert_int_eq(error.code, KC_ERR_TIMEOUT);
+    ck_assert_msg(strncmp(error.text, begin, sizeof begin - 1) == 0, "%s", error.text);
+    ck_assert_ptr_nonnull(strstr(error.text, "is the broker running"));
+    fixture_free(fixture);
+}
+END_TEST
+
+START_TEST(a_flush_in_vain_says_why_batches_wait)
+{
+    producer_fixture *fixture = fixture_new(1, 1, PROPERTIES("linger.ms=0"));
+    fixture_send(fixture, 0, "a");
+    fixture_run(fixture, 200);
+    ck_assert_str_eq(fixture->told, "a@0:0 ");
+    fixture->told_count = 0;
+    fake_down(fixture->cluster, 1);
+    fixture_send(fixture, 0, "b");
+    kc_error error = flush_in_vain(fixture);
+    const char begin[] = "records for t-0 were not acknowledged within the flush's timeout_ms "
+                         "(800): ";
+    ck_assert_msg(strncmp(error.text, begin, sizeof begin - 1) == 0, "%s", error.text);
+    ck_assert_msg(strstr(error.text, "b1:9092") != NULL, "%s", error.text);
+    ck_assert_int_eq(error.partition, 0);
+    fixture_free(fixture);
+}
+END_TEST
+
 START_TEST(flush_counts_staged_records)
 {
     producer_fixture *fixture =
