@@ -189,7 +189,7 @@ static int run_groups(cli_session *session, cli_words words, cli_words command)
     (void)command;
     kc_error err;
     names n;
-    if (!cli_session_open(session) || !collect_names(session, words, &n))
+    if (!cli_connect(session) || !collect_names(session, words, &n))
         return CLI_ERROR;
     kc_admin_waiter waiter = {0};
     kc_err started = kc_admin_describe_groups(session->client, n.items, n.count, NULL,

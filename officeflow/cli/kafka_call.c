@@ -8,7 +8,7 @@ static struct {
 
 typedef struct call {
     bool is_done;
-    int code;
+    kc_error error;
 } call;
 
 static void on_answer(kc_err err, const kc_error *error, int16_t version, kc_bytes json, void *user)
@@ -16,9 +16,8 @@ static void on_answer(kc_err err, const kc_error *error, int16_t version, kc_byt
     call *c = user;
     (void)version;
     c->is_done = true;
-    c->code = CLI_OK;
     if (err != KC_OK) {
-        c->code = cli_fail("kafka call", error);
+        c->error = *error;
         return;
     }
     kb_buf_put_bytes(cli_out(), json);
@@ -35,30 +34,35 @@ static kc_bytes default_request(const char *api)
                   "\"}");
 }
 
+static bool await_answer(cli_session *session, const char *api, const call *c)
+{
+    while (!c->is_done) {
+        kc_err turned = kc_client_dispatch(session->client, 250);
+        if (turned != KC_OK && turned != KC_ERR_AGAIN)
+            return cli_complain("kafka call: %s", kc_err_text(turned));
+        cli_progress("%s", api);
+    }
+    return c->error.code == KC_OK || cli_fail("kafka call", &c->error) == CLI_OK;
+}
+
 static int run_call(cli_session *session, cli_words words, cli_words command)
 {
     (void)command;
     if (!cli_session_open(session))
         return CLI_ERROR;
-    kc_error err;
-    call c = {.code = CLI_ERROR};
+    call c = {0};
     kc_call_options options = KC_CALL_OPTIONS_INIT;
     options.version = (int16_t)opt.version;
     if (opt.broker >= 0)
         options.to = (int32_t)opt.broker;
     kc_bytes json = words.count > 1 ? kc_str(words.items[1]) : default_request(words.items[0]);
+    // mistakes in the request are told without a broker
     if (kc_call_json(session->client, kc_str(words.items[0]), json, &options, on_answer, &c,
-                     &err) != KC_OK)
-        return cli_fail("kafka call", &err);
-    while (!c.is_done) {
-        kc_err turned = kc_client_dispatch(session->client, 250);
-        if (turned != KC_OK && turned != KC_ERR_AGAIN) {
-            cli_complain("kafka call: %s", kc_err_text(turned));
-            return CLI_ERROR;
-        }
-        cli_progress_waiting(session, words.items[0]);
-    }
-    return c.code;
+                     &c.error) != KC_OK)
+        return cli_fail("kafka call", &c.error);
+    bool is_ok = cli_await_broker(session) && await_answer(session, words.items[0], &c);
+    cli_session_close(session); // an answer still out would come to `c`
+    return is_ok ? CLI_OK : CLI_ERROR;
 }
 
 static const cli_option options[] = {

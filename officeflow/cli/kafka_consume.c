@@ -399,7 +399,7 @@ static int run_consume(cli_session *session, cli_words words, cli_words command)
     if (kc_config_set(session->config.kafka, "enable.auto.commit", "false", &err) != KC_OK)
         return cli_fail("kafka consume", &err);
     kc_bytes *topics = kb_arena_array(&session->arena, words.count, sizeof *topics);
-    if (!topics || !cli_session_open(session))
+    if (!topics || !(opt.until_end ? cli_connect(session) : cli_session_open(session)))
         return CLI_ERROR;
     for (size_t i = 0; i < words.count; i++)
         topics[i] = kc_str(words.items[i]);

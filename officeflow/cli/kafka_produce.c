@@ -423,7 +423,7 @@ static int run_produce(cli_session *session, cli_words words, cli_words command)
     (void)command;
     kc_error err;
     production run = {.session = session, .topic_name = kc_str(words.items[0])};
-    if (!cli_session_open(session))
+    if (!cli_connect(session))
         return CLI_ERROR;
     current = &run;
     kb_arena_init(&run.arena, &session->mem, 2 * CLI_LINE_BYTES_MAX);

@@ -59,7 +59,7 @@ static int run_list(cli_session *session, cli_words words, cli_words command)
     (void)command;
     static const char *const titles[] = {"ORGANISATION", "TOPICS", "PARTITIONS"};
     static const bool right[] = {false, true, true};
-    if (!cli_session_open(session))
+    if (!cli_connect(session))
         return CLI_ERROR;
     size_t count;
     const char *const *orgs = cli_find_orgs(session, &count);

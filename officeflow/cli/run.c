@@ -40,7 +40,6 @@ typedef struct running {
     int64_t started; /* children under way       */
     int64_t settled; /* events dealt with for good */
     struct pollfd *fds;
-    char trouble[sizeof((kc_error *)0)->text]; /* said last */
 } running;
 
 /* ---- notices ---- */
@@ -166,19 +165,6 @@ static bool serve(running *run, int timeout_ms)
     return true;
 }
 
-/** While no partition is ours yet: why, each reason once. A service waits for its brokers for ever. */
-static void say_trouble(running *run)
-{
-    of_consumer_stats stats;
-    kc_error last;
-    of_consumer_stats_get(run->consumer, &stats);
-    kc_client_last_error(run->session->client, &last);
-    if (stats.partitions > 0 || last.code == KC_OK || strcmp(last.text, run->trouble) == 0)
-        return;
-    snprintf(run->trouble, sizeof run->trouble, "%s", last.text);
-    cli_note("waiting: %s", last.text);
-}
-
 static int follow(running *run)
 {
     kc_error err;
@@ -198,7 +184,6 @@ static int follow(running *run)
             cli_complain("run: %s", kc_err_text(turned));
             return CLI_ERROR;
         }
-        say_trouble(run);
     }
     return of_consumer_run(run->consumer, &err) == KC_OK ? CLI_OK : cli_fail("run", &err);
 }

@@ -254,7 +254,7 @@ static int run_send(cli_session *session, cli_words words, cli_words command)
     kb_buf_init(&buf, &session->mem, 0);
     bool is_ok = make_metadata(session, &buf, &s.event.metadata);
     kb_buf_cleanup(&buf);
-    if (!is_ok || !cli_session_open(session) || !has_topic(session, words.items[0]))
+    if (!is_ok || !cli_connect(session) || !has_topic(session, words.items[0]))
         return CLI_ERROR;
     of_producer_options options = {.mode = wire_mode()};
     if (of_producer_open(session->platform, &options, &s.producer, &err) != KC_OK)

@@ -8,6 +8,9 @@
 
 /** How often progress is looked at while an answer is awaited. */
 #define PROGRESS_MS 250
+/** Silence about having no connection, and how often it is looked at. */
+#define PATIENCE_MS 2000
+#define WATCH_MS    500
 
 static volatile sig_atomic_t interrupted;
 static kc_client *volatile interrupted_client;
@@ -81,6 +84,48 @@ static void on_log(kc_log_level level, const char *line, void *user)
     cli_note("%s", line);
 }
 
+/** Once for each reason: brokers that fail in different ways take turns. */
+static bool is_new_reason(cli_watch *watch, const kc_error *error)
+{
+    for (size_t i = 0; i < watch->told_count; i++)
+        if (watch->told[i].code == error->code && watch->told[i].os_errno == error->os_errno)
+            return false;
+    if (watch->told_count == CLI_REASONS_MAX)
+        return false;
+    watch->told[watch->told_count].code = error->code;
+    watch->told[watch->told_count++].os_errno = error->os_errno;
+    return true;
+}
+
+static void on_watch(void *user)
+{
+    cli_session *session = user;
+    cli_watch *watch = &session->watch;
+    int64_t now_us = kc_client_now_us(session->client);
+    kc_client_stats stats;
+    kc_error last;
+    kc_client_stats_get(session->client, &stats);
+    kc_client_last_error(session->client, &last);
+    if (stats.connections > 0 || last.code == KC_OK) {
+        watch->connected_us = now_us;
+        watch->told_count = 0;
+    } else if (now_us - watch->connected_us >= PATIENCE_MS * INT64_C(1000) &&
+               is_new_reason(watch, &last)) {
+        cli_note("waiting for a broker: %s", last.text);
+    }
+    kc_timer_set(watch->timer, WATCH_MS);
+}
+
+static bool start_watch(cli_session *session)
+{
+    kc_err err = kc_timer_new(session->client, on_watch, session, &session->watch.timer);
+    if (err != KC_OK)
+        return cli_complain("%s", kc_err_text(err));
+    session->watch.connected_us = kc_client_now_us(session->client);
+    kc_timer_set(session->watch.timer, WATCH_MS);
+    return true;
+}
+
 bool cli_session_open(cli_session *session)
 {
     kc_error err;
@@ -92,12 +137,14 @@ bool cli_session_open(cli_session *session)
     if (of_platform_open(&session->config, &options, &session->platform, &err) != KC_OK)
         return cli_fail("", &err) == CLI_OK;
     session->client = of_platform_client(session->platform);
-    return true;
+    return start_watch(session);
 }
 
 void cli_session_close(cli_session *session)
 {
     interrupted_client = NULL;
+    kc_timer_free(session->watch.timer);
+    session->watch.timer = NULL;
     of_platform_close(session->platform);
     session->platform = NULL;
     session->client = NULL;
@@ -119,14 +166,6 @@ bool cli_session_default(cli_session *session, const char *property, const char 
            cli_fail(property, &err) == CLI_OK;
 }
 
-void cli_progress_waiting(cli_session *session, const char *doing)
-{
-    kc_error last;
-    kc_client_last_error(session->client, &last);
-    cli_progress("%s%s%s", doing, last.code != KC_OK ? ": " : "",
-                 last.code != KC_OK ? last.text : "");
-}
-
 kc_admin_result *cli_wait(cli_session *session, kc_err started, kc_admin_waiter *waiter,
                           const char *doing, kc_error *err)
 {
@@ -134,7 +173,7 @@ kc_admin_result *cli_wait(cli_session *session, kc_err started, kc_admin_waiter 
         kc_err turned = kc_client_dispatch(session->client, PROGRESS_MS);
         if (turned != KC_OK && turned != KC_ERR_AGAIN)
             break; // kc_admin_wait() says what it is
-        cli_progress_waiting(session, doing);
+        cli_progress("%s", doing);
     }
     if (started == KC_OK && kc_admin_wait(session->client, waiter, err) == KC_OK)
         return waiter->result;
@@ -144,18 +183,24 @@ kc_admin_result *cli_wait(cli_session *session, kc_err started, kc_admin_waiter 
     return NULL;
 }
 
-bool cli_connect(cli_session *session)
+bool cli_await_broker(cli_session *session)
 {
     kc_error err;
     kc_bytes none = KC_STR("");
     kc_admin_waiter waiter = {0};
-    if (!cli_session_open(session))
-        return false;
-    kc_err started = kc_admin_describe_topics(session->client, &none, 0, NULL, kc_admin_waiter_fn,
-                                              &waiter, &err);
+    kc_admin_options options = {.size = sizeof options};
+    if (!kc_config_is_set(session->config.kafka, "default.api.timeout.ms"))
+        options.timeout_ms = CLI_CONNECT_MS;
+    kc_err started = kc_admin_describe_topics(session->client, &none, 0, &options,
+                                              kc_admin_waiter_fn, &waiter, &err);
     kc_admin_result *result = cli_wait(session, started, &waiter, "connecting", &err);
     kc_admin_free(result);
     return result != NULL;
+}
+
+bool cli_connect(cli_session *session)
+{
+    return cli_session_open(session) && cli_await_broker(session);
 }
 
 /* ---- signals ---- */

@@ -12,9 +12,24 @@
 
 /** Longest a verb waits for the answer to one question to the cluster. */
 #define CLI_TIMEOUT_MS 60000
+/** Longest a verb waits for the first answer of any broker, where default.api.timeout.ms is not given. */
+#define CLI_CONNECT_MS 15000
+/** Different reasons for having no connection that are told before there is one again. */
+#define CLI_REASONS_MAX 8
 
 /** --bootstrap-server, -X, -F, --config, --verbose. */
 extern const cli_option cli_session_options[];
+
+/** Tells why there is no connection: a verb would else be silent for as long as it waits. */
+typedef struct cli_watch {
+    kc_timer *timer;
+    int64_t connected_us; /**< last seen connected, at first: begun */
+    struct {
+        kc_err code;
+        int os_errno;
+    } told[CLI_REASONS_MAX];
+    size_t told_count;
+} cli_watch;
 
 typedef struct cli_session {
     kb_mem mem;
@@ -22,6 +37,7 @@ typedef struct cli_session {
     of_config config;
     of_platform *platform;
     kc_client *client; /**< the platform's */
+    cli_watch watch;
 } cli_session;
 
 /**
@@ -31,9 +47,11 @@ typedef struct cli_session {
  * @return false: said on standard error. Clean up in any case.
  */
 bool cli_session_init(cli_session *session);
-/** Make the client. Connects to nothing yet. */
+/** Make the client. Connects to nothing yet. From now on standard error tells when there is no connection. */
 bool cli_session_open(cli_session *session);
-/** Open, and ask the cluster for a sign of life: a verb whose work is one long call fails here, with the reason. */
+/** Ask the cluster for a sign of life: a verb that is no service fails here, with the reason. */
+bool cli_await_broker(cli_session *session);
+/** Both. */
 bool cli_connect(cli_session *session);
 /** Close the platform; answers still out are told now. */
 void cli_session_close(cli_session *session);
@@ -44,9 +62,6 @@ bool cli_session_default(cli_session *session, const char *property, const char 
 /** Wait for an admin call started with kc_admin_waiter_fn; NULL: failed, said. The result is the caller's. */
 kc_admin_result *cli_wait(cli_session *session, kc_err started, kc_admin_waiter *waiter,
                           const char *doing, kc_error *err);
-
-/** What is being waited for, with the last reason why it takes so long. */
-void cli_progress_waiting(cli_session *session, const char *doing);
 
 /** From now on SIGINT and SIGTERM wake the client and are told by cli_is_interrupted(); the second one kills. */
 void cli_catch_signals(cli_session *session);

@@ -42,7 +42,7 @@ static int run_plan(cli_session *session, cli_words words, cli_words command)
 {
     (void)words;
     (void)command;
-    of_plan *plan = cli_session_open(session) ? make_plan(session) : NULL;
+    of_plan *plan = cli_connect(session) ? make_plan(session) : NULL;
     if (!plan)
         return CLI_ERROR;
     size_t create = of_plan_count(plan, OF_CHANGE_CREATE);
@@ -60,7 +60,7 @@ static int run_apply(cli_session *session, cli_words words, cli_words command)
 {
     (void)words;
     (void)command;
-    of_plan *plan = cli_session_open(session) ? make_plan(session) : NULL;
+    of_plan *plan = cli_connect(session) ? make_plan(session) : NULL;
     if (!plan)
         return CLI_ERROR;
     cli_plan_sums sums = {0};
@@ -197,7 +197,7 @@ static int run_list(cli_session *session, cli_words words, cli_words command)
     (void)command;
     static const char *const titles[] = {"TOPIC",     "FAMILY", "SIZE",  "ORDER",
                                          "RETENTION", "STATE",  "DETAIL"};
-    of_plan *plan = cli_session_open(session) ? make_plan(session) : NULL;
+    of_plan *plan = cli_connect(session) ? make_plan(session) : NULL;
     if (!plan)
         return CLI_ERROR;
     cli_table table;
@@ -333,7 +333,7 @@ static int run_describe(cli_session *session, cli_words words, cli_words command
     (void)command;
     kc_error err;
     kc_admin_waiter waiter = {0};
-    if (!cli_session_open(session))
+    if (!cli_connect(session))
         return CLI_ERROR;
     kc_bytes name = kc_str(words.items[0]);
     kc_err started = kc_admin_describe_topics(session->client, &name, 1, NULL, kc_admin_waiter_fn,

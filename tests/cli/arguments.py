@@ -3,9 +3,10 @@
 import json
 import os
 import re
+import subprocess
 import tempfile
 
-from program import ERROR, OK, Case, main
+from program import ERROR, OK, PROGRAM, Case, main
 
 # Nobody listens there.
 NOBODY = "127.0.0.1:1"
@@ -125,6 +126,24 @@ class Tests(Case):
             err = self.complaint(*words, *QUICK, "-b", NOBODY)
             self.assertIn(NOBODY, err)
             self.assertIn("refused", err)
+
+    def test_waiting_for_a_broker_is_told_once_before_it_is_given_up(self):
+        slow = ("-X", "default.api.timeout.ms=3500", "-b", f"{NOBODY},{NOBODY_ELSE}")
+        for words in (("groups",), ("kafka", "call", "Metadata"), ("kafka", "produce", "t")):
+            _, err = self.run_program(*words, *slow, stdin='{"value": "v"}\n', code=ERROR)
+            waiting, failed = err.splitlines()
+            self.assertRegex(waiting, r"\Awaiting for a broker: connect to bootstrap server 127\.0\.0\.1:[12]: "
+                                      r"Connection refused; is the broker running and bootstrap\.servers right\?\Z")
+            self.assertTrue(failed.startswith("officeflow: connecting: Metadata was not answered in time: connect to "))
+            self.assertEqual(failed.count("connect to "), 1)
+
+    def test_a_service_waits_for_a_broker_and_says_so(self):
+        words = [PROGRAM, "run", "-b", NOBODY, "--group", "email-service", "--on", "email.send.request", "--", "true"]
+        with subprocess.Popen(words, stderr=subprocess.PIPE, text=True) as service:
+            self.assertIn("waiting for a broker: connect to ", service.stderr.readline())
+            service.terminate()
+            self.assertEqual(service.stderr.read(), "")
+            self.assertEqual(service.wait(), OK)
 
     def test_a_broken_configuration_file_is_told(self):
         with tempfile.TemporaryDirectory() as folder:
