@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: LicenseRef-OfficeFlow
  * Apply: carry out a plan's creates and alters. Each step can be repeated: what exists is no error,
- * so a run that was cut off is completed by the next one. */
+ * so a run that was cut off is completed by the next one. Brokers answer from their copy of the
+ * metadata, seconds old after many creates: apply ends when they show what was done, so that a plan
+ * made right after it is empty. */
 #include "officeflow/catalogue.h"
 #include "officeflow/topics_plan.h"
 #include "protocol/base/error.h"
@@ -9,7 +11,8 @@
 #include <kafkac/producer.h>
 
 #define TOPIC_ALREADY_EXISTS 36
-#define LEADER_POLL_MS       50
+#define SEEN_POLL_MS         50
+#define SEEN_POLL_MAX_MS     1000
 
 static kc_err waited(const kc_error *err)
 {
@@ -89,9 +92,19 @@ static bool has_leaders(const kc_topic_info *topic)
 }
 
 /** Ask once: does every topic that was created have all its leaders? */
-static kc_err ask_leaders(of_platform *platform, const kc_bytes *names, size_t count,
-                          int32_t timeout_ms, bool *all_out, kc_error *err)
+static kc_err ask_leaders(of_platform *platform, of_plan *plan, int32_t timeout_ms, bool *all_out,
+                          kc_error *err)
 {
+    kc_bytes *names = kb_arena_array(&plan->arena, plan->count + 1, sizeof *names);
+    if (!names)
+        return kb_error_code(err, KC_ERR_NOMEM);
+    size_t count = 0;
+    for (size_t i = 0; i < plan->count; i++)
+        if (plan->items[i].change.kind == OF_CHANGE_CREATE && plan->items[i].change.err == KC_OK)
+            names[count++] = kc_str(plan->items[i].change.topic);
+    *all_out = true;
+    if (count == 0)
+        return KC_OK;
     kc_admin_options options = of_admin_timeout(timeout_ms);
     kc_admin_waiter waiter = {0};
     kc_err started = kc_admin_describe_topics(platform->client, names, count, &options,
@@ -103,6 +116,38 @@ static kc_err ask_leaders(of_platform *platform, const kc_bytes *names, size_t c
     *all_out = cluster->topic_count >= count;
     for (size_t i = 0; i < cluster->topic_count; i++)
         *all_out = *all_out && has_leaders(&cluster->topics[i]);
+    kc_admin_free(result);
+    return KC_OK;
+}
+
+static bool is_carried_out(const of_planned *item)
+{
+    return item->change.err == KC_OK &&
+           (item->change.kind == OF_CHANGE_CREATE || item->change.kind == OF_CHANGE_ALTER);
+}
+
+static bool has_configs(const of_planned *item, const kc_config_entry *have, size_t count)
+{
+    for (size_t i = 0; i < item->config_count; i++)
+        if (of_config_drift(&item->configs[i], have, count))
+            return false;
+    return true;
+}
+
+/** Ask once: does every topic that was created or altered show its configuration? */
+static kc_err ask_configs(of_platform *platform, of_plan *plan, int32_t timeout_ms, bool *all_out,
+                          kc_error *err)
+{
+    kc_admin_result *result;
+    KB_TRY(of_plan_describe(platform, plan, is_carried_out, timeout_ms, &result, err));
+    *all_out = true;
+    for (size_t i = 0; result && i < kc_admin_count(result); i++) {
+        const kc_admin_item *answer = kc_admin_item_at(result, i);
+        const of_planned *item = of_plan_find(plan, answer->name);
+        size_t count;
+        const kc_config_entry *entries = kc_admin_configs(result, i, &count);
+        *all_out = *all_out && answer->err == KC_OK && item && has_configs(item, entries, count);
+    }
     kc_admin_free(result);
     return KC_OK;
 }
@@ -120,29 +165,26 @@ static kc_err dispatch_for(kc_client *client, int64_t ms)
     }
 }
 
-static kc_err wait_for_leaders(of_platform *platform, of_plan *plan, int32_t timeout_ms,
-                               kc_error *err)
+static kc_err wait_until_seen(of_platform *platform, of_plan *plan, int32_t timeout_ms,
+                              kc_error *err)
 {
-    kc_bytes *names = kb_arena_array(&plan->arena, plan->count + 1, sizeof *names);
-    if (!names)
-        return kb_error_code(err, KC_ERR_NOMEM);
-    size_t count = 0;
-    for (size_t i = 0; i < plan->count; i++)
-        if (plan->items[i].change.kind == OF_CHANGE_CREATE && plan->items[i].change.err == KC_OK)
-            names[count++] = kc_str(plan->items[i].change.topic);
-    bool is_all = count == 0;
     int64_t deadline = kc_clock_monotonic_us() + (int64_t)timeout_ms * 1000;
-    while (!is_all) {
-        KB_TRY(ask_leaders(platform, names, count, timeout_ms, &is_all, err));
-        if (!is_all && kc_clock_monotonic_us() > deadline)
+    int64_t pause_ms = SEEN_POLL_MS;
+    for (;;) {
+        bool is_seen;
+        KB_TRY(ask_leaders(platform, plan, timeout_ms, &is_seen, err));
+        if (is_seen)
+            KB_TRY(ask_configs(platform, plan, timeout_ms, &is_seen, err));
+        if (is_seen)
+            return KC_OK;
+        if (kc_clock_monotonic_us() > deadline)
             return kb_error_set(err, KC_ERR_TIMEOUT,
-                                "Topics were created, but not every partition has a leader after "
-                                "%d ms: look at the brokers.",
+                                "Topics were created or altered, but not every partition has a "
+                                "leader and its configuration after %d ms: look at the brokers.",
                                 timeout_ms);
-        if (!is_all)
-            KB_TRY(dispatch_for(platform->client, LEADER_POLL_MS));
+        KB_TRY(dispatch_for(platform->client, pause_ms));
+        pause_ms = 2 * pause_ms < SEEN_POLL_MAX_MS ? 2 * pause_ms : SEEN_POLL_MAX_MS;
     }
-    return KC_OK;
 }
 
 kc_err of_topics_apply(of_platform *platform, of_plan *plan, int32_t timeout_ms, kc_error *err)
@@ -154,7 +196,7 @@ kc_err of_topics_apply(of_platform *platform, of_plan *plan, int32_t timeout_ms,
     for (size_t i = 0; i < plan->count; i++)
         if (plan->items[i].change.kind == OF_CHANGE_ALTER)
             KB_TRY(alter_one(platform, plan, &plan->items[i], timeout_ms, err));
-    KB_TRY(wait_for_leaders(platform, plan, timeout_ms, err));
+    KB_TRY(wait_until_seen(platform, plan, timeout_ms, err));
     for (size_t i = 0; i < plan->count; i++) {
         const of_change *change = &plan->items[i].change;
         if (change->err != KC_OK)

@@ -166,12 +166,12 @@ static void compare_shape(of_plan *plan, of_planned *item, const kc_topic_info *
     item->change.partitions = partitions;
 }
 
-static const kc_config_entry *find_entry(const kc_config_entry *entries, size_t count,
-                                         kc_bytes name)
+const kc_config_entry *of_config_drift(const kc_config_entry *wanted, const kc_config_entry *have,
+                                       size_t count)
 {
     for (size_t i = 0; i < count; i++)
-        if (kc_bytes_equal(entries[i].name, name))
-            return &entries[i];
+        if (kc_bytes_equal(have[i].name, wanted->name))
+            return kc_bytes_equal(have[i].value, wanted->value) ? NULL : &have[i];
     return NULL;
 }
 
@@ -195,8 +195,8 @@ static void compare_configs(of_plan *plan, of_planned *item, const kc_config_ent
     bool has_shrink = false;
     for (size_t i = 0; i < item->config_count; i++) {
         kc_config_entry wanted = item->configs[i];
-        const kc_config_entry *entry = find_entry(have, have_count, wanted.name);
-        if (!entry || kc_bytes_equal(entry->value, wanted.value))
+        const kc_config_entry *entry = of_config_drift(&wanted, have, have_count);
+        if (!entry)
             continue;
         has_shrink |= is_shrink(&wanted, entry->value);
         detail = kb_arena_printf(&plan->arena, "%s%s" KC_FMT " " KC_FMT " -> " KC_FMT, detail,
@@ -248,15 +248,17 @@ of_planned *of_plan_find(of_plan *plan, kc_bytes topic)
     return NULL;
 }
 
-static kc_err compare_all_configs(of_platform *platform, of_plan *plan, int32_t timeout_ms,
-                                  kc_error *err)
+kc_err of_plan_describe(of_platform *platform, of_plan *plan,
+                        bool (*is_asked)(const of_planned *item), int32_t timeout_ms,
+                        kc_admin_result **result_out, kc_error *err)
 {
+    *result_out = NULL;
     kc_bytes *names = kb_arena_array(&plan->arena, plan->count + 1, sizeof *names);
     if (!names)
         return kb_error_code(err, KC_ERR_NOMEM);
     size_t count = 0;
     for (size_t i = 0; i < plan->count; i++)
-        if (plan->items[i].is_present)
+        if (is_asked(&plan->items[i]))
             names[count++] = kc_str(plan->items[i].change.topic);
     if (count == 0)
         return KC_OK;
@@ -264,9 +266,24 @@ static kc_err compare_all_configs(of_platform *platform, of_plan *plan, int32_t 
     kc_admin_waiter waiter = {0};
     kc_err started = kc_admin_describe_configs(platform->client, KC_RESOURCE_TOPIC, names, count,
                                                &options, kc_admin_waiter_fn, &waiter, err);
-    kc_admin_result *result = of_admin_wait(platform, started, &waiter, err);
+    *result_out = of_admin_wait(platform, started, &waiter, err);
+    if (*result_out)
+        return KC_OK;
+    return err->code != KC_OK ? err->code : KC_ERR_TIMEOUT;
+}
+
+static bool is_present(const of_planned *item)
+{
+    return item->is_present;
+}
+
+static kc_err compare_all_configs(of_platform *platform, of_plan *plan, int32_t timeout_ms,
+                                  kc_error *err)
+{
+    kc_admin_result *result;
+    KB_TRY(of_plan_describe(platform, plan, is_present, timeout_ms, &result, err));
     if (!result)
-        return err ? err->code : KC_ERR_TIMEOUT;
+        return KC_OK;
     for (size_t i = 0; i < kc_admin_count(result); i++) {
         const kc_admin_item *answer = kc_admin_item_at(result, i);
         of_planned *item = of_plan_find(plan, answer->name);

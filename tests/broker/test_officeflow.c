@@ -48,16 +48,20 @@ START_TEST(setting_up_twice_changes_nothing_the_second_time)
     ck_assert_msg(result == KC_OK, "%s", err.text);
     result = of_topics_plan(w.platform, NULL, WORLD_WAIT_MS, &plan, &err);
     ck_assert_msg(result == KC_OK, "%s", err.text);
+    char drift[1024] = "";
+    size_t shared = 0, ok = of_plan_count(plan, OF_CHANGE_OK);
+    int32_t brokers = of_plan_brokers(plan);
     for (size_t i = 0; of_plan_change(plan, i); i++)
-        ck_assert_msg(of_plan_change(plan, i)->kind == OF_CHANGE_OK, "%s: %s",
-                      of_plan_change(plan, i)->topic, of_plan_change(plan, i)->detail);
-    size_t shared = 0;
-    for (size_t i = 0; of_catalogue_topic(i); i++)
-        shared += of_catalogue_topic(i)->is_template ? 0 : 1;
-    ck_assert_uint_eq(of_plan_count(plan, OF_CHANGE_OK), shared);
-    ck_assert_int_eq(of_plan_brokers(plan), broker_count());
+        if (of_plan_change(plan, i)->kind != OF_CHANGE_OK)
+            snprintf(drift, sizeof drift, "%s: %s", of_plan_change(plan, i)->topic,
+                     of_plan_change(plan, i)->detail);
     of_plan_free(plan);
     world_close(&w);
+    for (size_t i = 0; of_catalogue_topic(i); i++)
+        shared += of_catalogue_topic(i)->is_template ? 0 : 1;
+    ck_assert_str_eq(drift, "");
+    ck_assert_uint_eq(ok, shared);
+    ck_assert_int_eq(brokers, broker_count());
 }
 END_TEST
 

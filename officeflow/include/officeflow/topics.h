@@ -90,9 +90,9 @@ typedef struct of_plan_options {
  * KC_ERR_NOMEM, ... */
 KC_API KC_NODISCARD kc_err of_topics_plan(of_platform *platform, const of_plan_options *options,
                                           int32_t timeout_ms, of_plan **plan_out, kc_error *err);
-/** Carry out creates and alters, wait until every new partition has a leader. Per-topic failures
- * stand in the changes; the result is the first of them. Running it again completes what is
- * missing. */
+/** Carry out creates and alters, wait until every new partition has a leader and the brokers show
+ * the configurations: a plan made right after it is empty. Per-topic failures stand in the changes;
+ * the result is the first of them. Running it again completes what is missing. */
 KC_API KC_NODISCARD kc_err of_topics_apply(of_platform *platform, of_plan *plan, int32_t timeout_ms,
                                            kc_error *err);
 KC_API const of_change *of_plan_change(const of_plan *plan, size_t index);
