@@ -41,6 +41,7 @@ static void dispose(of_consumer *consumer)
 {
     size_t pos = 0;
     of_stream *stream;
+    of_start_cancel(consumer);
     while ((stream = kb_map_next(&consumer->streams, &pos)) != NULL)
         of_stream_free(stream);
     kb_map_cleanup(&consumer->streams);
@@ -83,7 +84,7 @@ static kc_err open_kafka(of_consumer *consumer, kc_error *err)
     kc_err result = config ? KC_OK : kb_error_code(err, KC_ERR_NOMEM);
     static const char *const properties[][2] = {
         {"enable.auto.commit", "false"},
-        {"auto.offset.reset", "earliest"}, // where to begin is decided in consumer_group.c
+        {"auto.offset.reset", "earliest"}, // where to begin is decided in consumer_start.c
         {"isolation.level", "read_committed"},
     };
     if (result == KC_OK)

@@ -127,6 +127,12 @@ typedef struct of_known_topic {
     char name[KC_TOPIC_NAME_MAX + 1];
 } of_known_topic;
 
+/** The question whether the group has committed anything ever; it may outlive its consumer. */
+typedef struct of_past_question {
+    kb_mem mem;
+    of_consumer *consumer; /* NULL: closed meanwhile */
+} of_past_question;
+
 struct of_consumer {
     of_part part;
     of_platform *platform;
@@ -145,6 +151,9 @@ struct of_consumer {
     char **patterns;
     size_t pattern_count;
     bool from_beginning, was_assigned, has_long_name;
+    of_past_question *question; /* on its way; NULL: none */
+    bool is_past_known;
+    bool is_first_start; /* nothing was committed when the group's past was asked for */
     bool is_committing;
     volatile int stop_asked; /* set from any thread or signal handler */
     bool is_stopping, is_stopped, is_failed;
@@ -159,10 +168,22 @@ struct of_consumer {
 /* consumer_group.c */
 kc_err of_consumer_join(of_consumer *consumer, kc_error *err);
 of_stream *of_stream_find(of_consumer *consumer, kc_bytes topic, int32_t partition);
+void of_consumer_tell(of_consumer *consumer, const kc_error *error);
+void of_consumer_fail(of_consumer *consumer, const kc_error *error);
 void of_stream_free(of_stream *stream);
 /** Commit what was acknowledged since; asynchronous. */
 void of_consumer_commit(of_consumer *consumer);
 void of_consumer_set_events(of_consumer *consumer);
+
+/* consumer_start.c */
+/** A topic that is subscribed, before the first assignment. */
+void of_start_remember(of_consumer *consumer, kc_bytes topic);
+/** Find out where these partitions begin, then let them flow; they are paused until then. */
+void of_start_find(of_consumer *consumer, const kc_topic_partition *partitions, size_t count);
+/** A stream that began at the end of the log: its place is to be committed, once it is known. */
+void of_start_note(of_consumer *consumer, of_stream *stream);
+/** No answer is wanted any more. */
+void of_start_cancel(of_consumer *consumer);
 
 /* consumer_stream.c */
 /** There is room, or the partition would be paused. */

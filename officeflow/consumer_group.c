@@ -1,11 +1,6 @@
 /* SPDX-License-Identifier: LicenseRef-OfficeFlow
  * The consumer's side of the group: which topics are asked for, what happens when partitions come
- * and go, and commits.
- *
- * Where to begin (messaging rules): a committed offset wins. Without one, topics known at the first
- * join begin as the subscription says, and topics seen later begin at their beginning: the first
- * events of a new organisation are not lost. The client's own reset is "earliest", so after an
- * out-of-range offset nothing jumps to the end; what was skipped is told. */
+ * and go, and commits. Where they begin is in consumer_start.c. */
 #include "officeflow/catalogue.h"
 #include "officeflow/consumer_core.h"
 #include "protocol/base/error.h"
@@ -29,16 +24,18 @@ static kc_bytes own_tier(const of_consumer *consumer, kc_bytes topic)
     return kc_span(topic.ptr + skip + 1, topic.len - skip - 1);
 }
 
-static void remember(of_consumer *consumer, kc_bytes topic)
+void of_consumer_tell(of_consumer *consumer, const kc_error *error)
 {
-    if (consumer->was_assigned || kb_map_get(&consumer->first_topics, topic))
-        return;
-    of_known_topic *known = kb_mem_zalloc(&consumer->platform->mem, sizeof *known);
-    if (!known)
-        return;
-    memcpy(known->name, topic.ptr, topic.len);
-    if (kb_map_put(&consumer->first_topics, kc_str(known->name), known) != KC_OK)
-        kb_mem_free(&consumer->platform->mem, known);
+    if (consumer->options.on_notice)
+        consumer->options.on_notice(&(of_notice){.kind = OF_NOTICE_ERROR, .error = error},
+                                    consumer->options.notice_user);
+}
+
+void of_consumer_fail(of_consumer *consumer, const kc_error *error)
+{
+    consumer->fatal = *error;
+    consumer->is_failed = true;
+    of_consumer_stop(consumer, 0);
 }
 
 /** A topic whose dead letter or quarantine topic could not be named is not read: its first failure would block it. */
@@ -47,7 +44,7 @@ static void refuse_long_name(of_consumer *consumer, kc_bytes topic)
     bool is_wanted = false;
     for (size_t i = 0; i < consumer->pattern_count && !is_wanted; i++)
         is_wanted = of_pattern_match(kc_str(consumer->patterns[i]), topic);
-    if (!is_wanted || consumer->has_long_name || !consumer->options.on_notice)
+    if (!is_wanted || consumer->has_long_name)
         return;
     consumer->has_long_name = true; // once, not with every look at the topics
     kc_error error;
@@ -56,8 +53,7 @@ static void refuse_long_name(of_consumer *consumer, kc_bytes topic)
                  " is not read: names above %d characters leave no room for " OF_QUARANTINE_PREFIX
                  ".",
                  KC_ARG(topic), SOURCE_NAME_MAX);
-    consumer->options.on_notice(&(of_notice){.kind = OF_NOTICE_ERROR, .error = &error},
-                                consumer->options.notice_user);
+    of_consumer_tell(consumer, &error);
 }
 
 static bool match_topic(kc_bytes topic, void *user)
@@ -71,7 +67,7 @@ static bool match_topic(kc_bytes topic, void *user)
         return true;
     for (size_t i = 0; i < consumer->pattern_count; i++)
         if (of_pattern_match(kc_str(consumer->patterns[i]), topic)) {
-            remember(consumer, topic);
+            of_start_remember(consumer, topic);
             return true;
         }
     return false;
@@ -178,37 +174,6 @@ static of_stream *new_stream(of_consumer *consumer, kc_bytes topic, int32_t part
 
 /* ---- assignment ---- */
 
-static bool begins_at_end(const of_consumer *consumer, const of_stream *stream)
-{
-    return !consumer->from_beginning && !stream->is_retry &&
-           kb_map_get(&consumer->first_topics, stream->topic) != NULL;
-}
-
-static void on_committed_offsets(kc_err err, const kc_error *error, const kc_topic_offset *offsets,
-                                 size_t count, void *user)
-{
-    of_consumer *consumer = user;
-    if (err == KC_ERR_CLOSED)
-        return;
-    if (err != KC_OK && consumer->options.on_notice)
-        consumer->options.on_notice(&(of_notice){.kind = OF_NOTICE_ERROR, .error = error},
-                                    consumer->options.notice_user);
-    for (size_t i = 0; i < count; i++) {
-        of_stream *stream = of_stream_find(consumer, offsets[i].topic, offsets[i].partition);
-        if (!stream)
-            continue;
-        if (offsets[i].err == KC_OK && offsets[i].offset >= 0) {
-            stream->ack_next = stream->committed = stream->expected = offsets[i].offset;
-        } else if (offsets[i].err == KC_OK && begins_at_end(consumer, stream)) {
-            stream->must_commit_start = kc_consumer_seek(consumer->kafka, stream->topic,
-                                                         stream->partition, KC_OFFSET_END) == KC_OK;
-        }
-        kc_topic_partition place = {stream->topic, stream->partition};
-        if (!stream->is_paused)
-            kc_consumer_resume(consumer->kafka, &place, 1);
-    }
-}
-
 static void on_assigned(kc_consumer *kafka, const kc_topic_partition *partitions, size_t count,
                         void *user)
 {
@@ -217,18 +182,16 @@ static void on_assigned(kc_consumer *kafka, const kc_topic_partition *partitions
     for (size_t i = 0; i < count; i++)
         if (!of_stream_find(consumer, partitions[i].topic, partitions[i].partition) &&
             !new_stream(consumer, partitions[i].topic, partitions[i].partition)) {
-            kb_error_code(&consumer->fatal, KC_ERR_NOMEM);
-            consumer->is_failed = true;
-            of_consumer_stop(consumer, 0);
+            kc_error error;
+            kb_error_code(&error, KC_ERR_NOMEM);
+            of_consumer_fail(consumer, &error);
             return;
         }
     if (count == 0)
         return;
     // nothing is fetched before it is known where to begin
     kc_consumer_pause(kafka, partitions, count);
-    if (kc_consumer_committed(kafka, partitions, count, on_committed_offsets, consumer, NULL) !=
-        KC_OK)
-        kc_consumer_resume(kafka, partitions, count);
+    of_start_find(consumer, partitions, count);
 }
 
 /* ---- commits ---- */
@@ -249,26 +212,12 @@ static void on_commit(kc_err err, const kc_error *error, const kc_topic_offset *
     }
 }
 
-/** Where a stream that began at the end began: as soon as it is known. */
-static void find_start(of_consumer *consumer, of_stream *stream)
-{
-    int64_t position;
-    if (!stream->must_commit_start ||
-        kc_consumer_position(consumer->kafka, stream->topic, stream->partition, &position) !=
-            KC_OK ||
-        position < 0)
-        return;
-    stream->must_commit_start = false;
-    if (stream->ack_next < 0 && stream->expected < 0)
-        stream->ack_next = position;
-}
-
 static size_t collect(of_consumer *consumer, kc_topic_offset *offsets, size_t cap)
 {
     size_t pos = 0, count = 0;
     of_stream *stream;
     while (count < cap && (stream = kb_map_next(&consumer->streams, &pos)) != NULL) {
-        find_start(consumer, stream);
+        of_start_note(consumer, stream);
         if (stream->ack_next > stream->committed)
             offsets[count++] = (kc_topic_offset){.topic = stream->topic,
                                                  .partition = stream->partition,
@@ -300,6 +249,8 @@ static void on_revoked(kc_consumer *kafka, const kc_topic_partition *partitions,
     size_t to_commit = 0;
     for (size_t i = 0; offsets && i < count; i++) {
         of_stream *stream = of_stream_find(consumer, partitions[i].topic, partitions[i].partition);
+        if (stream)
+            of_start_note(consumer, stream);
         if (stream && stream->ack_next > stream->committed)
             offsets[to_commit++] = (kc_topic_offset){.topic = stream->topic,
                                                      .partition = stream->partition,
@@ -368,14 +319,9 @@ static void on_error(kc_consumer *kafka, const kc_error *error, void *user)
 {
     (void)kafka;
     of_consumer *consumer = user;
-    if (consumer->options.on_notice)
-        consumer->options.on_notice(&(of_notice){.kind = OF_NOTICE_ERROR, .error = error},
-                                    consumer->options.notice_user);
-    if (error->flags & KC_ERRF_FATAL) {
-        consumer->fatal = *error;
-        consumer->is_failed = true;
-        of_consumer_stop(consumer, 0);
-    }
+    of_consumer_tell(consumer, error);
+    if (error->flags & KC_ERRF_FATAL)
+        of_consumer_fail(consumer, error);
 }
 
 void of_consumer_set_events(of_consumer *consumer)

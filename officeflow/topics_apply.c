@@ -170,8 +170,8 @@ static kc_err wait_until_seen(of_platform *platform, of_plan *plan, int32_t time
 {
     int64_t deadline = kc_clock_monotonic_us() + (int64_t)timeout_ms * 1000;
     int64_t pause_ms = SEEN_POLL_MS;
+    bool is_seen = false;
     for (;;) {
-        bool is_seen;
         KB_TRY(ask_leaders(platform, plan, timeout_ms, &is_seen, err));
         if (is_seen)
             KB_TRY(ask_configs(platform, plan, timeout_ms, &is_seen, err));
@@ -262,6 +262,8 @@ kc_err of_topics_create_org(of_platform *platform, const char *org, int32_t time
     of_plan *plan;
     KB_TRY(of_topics_plan(platform, &options, timeout_ms, &plan, err));
     kc_err result = of_topics_apply(platform, plan, timeout_ms, err);
+    if (result == KC_OK)
+        result = of_topics_seed_plan(platform, plan, timeout_ms, err);
     if (result == KC_OK && of_plan_count(plan, OF_CHANGE_CREATE) > 0)
         result = announce_org(platform, org, timeout_ms, err);
     if (result == KC_OK && plan_out)

@@ -40,4 +40,8 @@ KC_NODISCARD kc_err of_plan_describe(of_platform *platform, of_plan *plan,
 const kc_config_entry *of_config_drift(const kc_config_entry *wanted, const kc_config_entry *have,
                                        size_t count);
 
+/** of_topics_seed_groups(), for the plan's topics alone. */
+KC_NODISCARD kc_err of_topics_seed_plan(of_platform *platform, const of_plan *plan,
+                                        int32_t timeout_ms, kc_error *err);
+
 #endif

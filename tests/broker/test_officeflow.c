@@ -3,6 +3,8 @@
 #include "tests/broker/broker.h"
 #include "tests/broker/of_world.h"
 
+#include <kafkac/admin.h>
+
 #include <check.h>
 #include <stdio.h>
 
@@ -119,6 +121,37 @@ START_TEST(other_partition_counts_are_refused)
         apply(&w, plan);
         of_plan_free(plan);
     }
+    world_close(&w);
+}
+END_TEST
+
+/** What a group has committed for partition 0; -1: nothing. */
+static int64_t committed(world *w, const char *group, const char *topic)
+{
+    kc_error err = {0};
+    kc_topic_partition place = {kc_str(topic), 0};
+    kc_client *client = of_platform_client(w->platform);
+    kc_admin_waiter waiter = {0};
+    kc_err result = kc_admin_list_group_offsets(client, kc_str(group), &place, 1, NULL,
+                                                kc_admin_waiter_fn, &waiter, &err);
+    if (result == KC_OK)
+        result = kc_admin_wait(client, &waiter, &err);
+    ck_assert_msg(result == KC_OK, "%s", err.text);
+    size_t count;
+    const kc_topic_offset *offsets = kc_admin_offsets(waiter.result, &count);
+    ck_assert_uint_eq(count, 1);
+    int64_t offset = offsets[0].offset;
+    kc_admin_free(waiter.result);
+    return offset;
+}
+
+START_TEST(groups_are_set_up_for_a_new_organisation)
+{
+    world w;
+    world_open(&w, NULL);
+    world_make_org(&w);
+    ck_assert_int_eq(committed(&w, "workflow-engine", w.topic), 0);
+    ck_assert_int_eq(committed(&w, "email-service", w.topic), -1);
     world_close(&w);
 }
 END_TEST

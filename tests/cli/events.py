@@ -67,17 +67,20 @@ class Tests(Case):
         third, _ = self.run_program("setup-topics", "--dry-run", env={"DEMO_ORG_ID": org})
         self.assertIn("0 to create, 0 to alter, 0 refused", third)
 
-    def test_groups_are_set_up_at_the_beginning_of_the_log(self):
-        org = unique("org")
-        self.run_program("org", "create", org)
-        self.send(org)
-        out, _ = self.run_program("setup-topics", env={"DEMO_ORG_ID": org})
-        self.assertRegex(out, r"groups  [1-8] seeded at log start \(workflow-engine \d+ partitions")
-        topic = f"employee.onboard.{org}"
-        answer = self.call("OffsetFetch", {"groups": [{"groupId": "workflow-engine", "topics": [
+    def committed(self, group, topic):
+        answer = self.call("OffsetFetch", {"groups": [{"groupId": group, "topics": [
             {"name": topic, "partitionIndexes": [0, 1, 2]}]}]}, "--version", "8")
-        partitions = answer["groups"][0]["topics"][0]["partitions"]
-        self.assertEqual([p["committedOffset"] for p in partitions], [0, 0, 0])
+        return [p["committedOffset"] for p in answer["groups"][0]["topics"][0]["partitions"]]
+
+    def test_groups_are_set_up_at_the_beginning_of_the_log(self):
+        topic = f"employee.onboard.{self.create_org()}"
+        self.assertEqual(self.committed("workflow-engine", topic), [0, 0, 0])
+        self.call("OffsetDelete", {"groupId": "workflow-engine", "topics": [
+            {"name": topic, "partitions": [{"partitionIndex": 0}, {"partitionIndex": 2}]}]})
+        self.assertEqual(self.committed("workflow-engine", topic), [-1, 0, -1])
+        out, _ = self.run_program("setup-topics", env={"DEMO_ORG_ID": None})
+        self.assertIn("groups  1 seeded at log start (workflow-engine 2 partitions)", out)
+        self.assertEqual(self.committed("workflow-engine", topic), [0, 0, 0])
 
     def test_drift_is_told_and_mended(self):
         org = self.create_org()
@@ -204,6 +207,52 @@ class Tests(Case):
             "OF_CORRELATION_ID": sent["correlationId"], "OF_CAUSATION_ID": "cause-1", "OF_SOURCE": "hrms-adapter",
             "OF_TOPIC": sent["topic"], "OF_PARTITION": str(sent["partition"]), "OF_OFFSET": str(sent["offset"]),
             "OF_ATTEMPT": "1", "OF_STAGE": "first", "OF_REDRIVE": "0", "OF_GROUP": group})
+
+    # --- where a group begins ---
+
+    def start_engine(self, group="workflow-engine"):
+        """The group as a service; each event it handles is a line: organisation, id. Other tests' come too."""
+        return self.start("run", "--group", group, "--on", "employee.*.*", "--", "sh", "-c",
+                          "cat >/dev/null; echo $OF_ORG $OF_ID")
+
+    def stop_engine(self, child, event):
+        """Wait for the event and for what comes behind it, end in order; how often it was handled."""
+        lines = []
+        while not lines or lines[-1] != event:
+            lines.append(child.stdout.readline().decode().rstrip("\n"))
+            self.assertNotEqual(lines[-1], "", "the group ended")
+        child.send_signal(signal.SIGTERM)
+        lines += child.stdout.read().decode().splitlines()
+        code, _, err = self.end(child)
+        self.assertEqual(code, OK, err)
+        return lines.count(event)
+
+    def event_of_new_org(self):
+        org = self.create_org()
+        return f"{org} {self.send(org)['id']}"
+
+    def test_events_of_a_new_organisation_wait_for_a_group_that_is_stopped(self):
+        self.assertEqual(self.stop_engine(self.start_engine(), self.event_of_new_org()), 1)
+        event = self.event_of_new_org()
+        self.assertEqual(self.stop_engine(self.start_engine(), event), 1)
+
+    def test_events_of_a_new_organisation_wait_for_a_group_that_was_never_started(self):
+        self.call("DeleteGroups", {"groupsNames": ["workflow-engine"]})
+        event = self.event_of_new_org()
+        self.assertEqual(self.stop_engine(self.start_engine(), event), 1)
+
+    def test_a_group_that_nobody_set_up_finds_the_topics_of_a_new_organisation(self):
+        group, org = unique("group"), self.create_org()
+        child = self.start("run", "--group", group, "--on", f"employee.onboard.{org}", "--once", "--", "true")
+        self.wait_until(lambda: self.committed(group, f"employee.onboard.{org}") == [0, 0, 0], "the group's start")
+        self.send(org)
+        self.assertEqual(child.wait(60), OK)
+        event = self.event_of_new_org()
+        self.assertEqual(self.stop_engine(self.start_engine(group), event), 1)
+
+    def test_a_group_that_starts_while_the_organisation_is_created_misses_nothing(self):
+        child = self.start_engine()
+        self.assertEqual(self.stop_engine(child, self.event_of_new_org()), 1)
 
     def run_on(self, org, group, script, count, *words):
         return self.run_program("run", "--group", group, "--on", f"employee.onboard.{org}", "--from-beginning",

@@ -124,9 +124,10 @@ KC_API KC_NODISCARD kc_err of_consumer_handle_with(of_consumer *consumer, const 
                                                    of_handler_fn fn, void *user,
                                                    const of_handler_options *options,
                                                    kc_error *err);
-/** Subscribe topics and patterns ("employee.onboard.*"). `from_beginning` holds for topics known at
- * the first join that have no committed offset; topics that appear later start at their beginning
- * always. NULL patterns: the catalogue's for this group. */
+/** Subscribe topics and patterns ("employee.onboard.*"). `from_beginning` holds when the group
+ * starts for the very first time, with nothing committed for any topic, and for the topics that are
+ * there then: they begin at the end of the log where it is false. Topics that the group has not
+ * read before start at their beginning always. NULL patterns: the catalogue's for this group. */
 KC_API KC_NODISCARD kc_err of_consumer_subscribe(of_consumer *consumer, const char *const *patterns,
                                                  size_t count, bool from_beginning, kc_error *err);
 /** Dispatch until of_consumer_stop() or a fatal error, then drain and close what is under way

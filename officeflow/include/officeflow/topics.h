@@ -105,8 +105,9 @@ KC_API void of_plan_free(of_plan *plan);
 /** Plan and apply the whole catalogue (the seed's createAllTopics()). */
 KC_API KC_NODISCARD kc_err of_topics_create_all(of_platform *platform, int32_t timeout_ms,
                                                 kc_error *err);
-/** The four lifecycle topics of an organisation and their DLQs, then a note on officeflow.control
- * so that running consumers look at once. Existing ones are left alone. */
+/** The four lifecycle topics of an organisation and their DLQs; groups of the catalogue without
+ * members get the log start of those committed, as of_topics_seed_groups() does; then a note on
+ * officeflow.control, so that running consumers look at once. Existing ones are left alone. */
 KC_API KC_NODISCARD kc_err of_topics_create_org(of_platform *platform, const char *org,
                                                 int32_t timeout_ms, of_plan **plan_out,
                                                 kc_error *err);

@@ -465,6 +465,54 @@ static fake_action on_commit(fake_request *request, void *response, void *user)
     return FAKE_ANSWER;
 }
 
+static void tell_stored(fake_request *request, kp_offset_fetch_resp_group_topic *topic,
+                        kc_bytes name, int32_t count)
+{
+    topic->name = name;
+    topic->partitions.count = count;
+    topic->partitions.items = fake_alloc(request, (size_t)count, sizeof topic->partitions.items[0]);
+    for (int32_t p = 0; p < count; p++) {
+        topic->partitions.items[p].committed_offset = -1;
+        topic->partitions.items[p].committed_leader_epoch = -1;
+        topic->partitions.items[p].metadata = KC_STR("");
+    }
+}
+
+/** A null list of topics asks for all the group has: one topic a commit is good enough. */
+static void tell_all_stored(fake_kafka *k, fake_request *request, kp_offset_fetch_resp_group *to)
+{
+    to->topics.count = 0;
+    to->topics.items = fake_alloc(request, FAKE_COMMITS_MAX, sizeof to->topics.items[0]);
+    for (size_t i = 0; i < k->commit_count; i++) {
+        if (!kc_bytes_equal(to->group_id, kc_str(k->commits[i].group)))
+            continue;
+        kp_offset_fetch_resp_group_topic *topic = &to->topics.items[to->topics.count++];
+        tell_stored(request, topic, kc_str(k->commits[i].topic), 1);
+        topic->partitions.items[0].partition_index = k->commits[i].partition;
+        topic->partitions.items[0].committed_offset = k->commits[i].offset;
+    }
+}
+
+static void tell_asked_stored(fake_kafka *k, fake_request *request,
+                              const kp_offset_fetch_req_group *group,
+                              kp_offset_fetch_resp_group *to)
+{
+    to->topics.count = group->topics.count;
+    to->topics.items = fake_alloc(request, (size_t)group->topics.count, sizeof to->topics.items[0]);
+    for (int32_t t = 0; t < group->topics.count; t++) {
+        const kp_offset_fetch_req_group_topic *from = &group->topics.items[t];
+        kp_offset_fetch_resp_group_topic *topic = &to->topics.items[t];
+        tell_stored(request, topic, from->name, from->partition_indexes.count);
+        for (int32_t p = 0; p < from->partition_indexes.count; p++) {
+            int32_t partition = from->partition_indexes.items[p];
+            const int64_t *offset = commit_of(k, group->group_id, from->name, partition, false);
+            topic->partitions.items[p].partition_index = partition;
+            if (offset)
+                topic->partitions.items[p].committed_offset = *offset;
+        }
+    }
+}
+
 static fake_action on_stored(fake_request *request, void *response, void *user)
 {
     fake_kafka *k = user;
@@ -476,26 +524,13 @@ static fake_action on_stored(fake_request *request, void *response, void *user)
     answer->groups.items = to;
     answer->groups.count = 1;
     to->group_id = group->group_id;
-    to->topics.count = group->topics.count;
-    to->topics.items = fake_alloc(request, (size_t)group->topics.count, sizeof to->topics.items[0]);
-    for (int32_t t = 0; t < group->topics.count; t++) {
-        const kp_offset_fetch_req_group_topic *from = &group->topics.items[t];
-        kp_offset_fetch_resp_group_topic *topic = &to->topics.items[t];
-        topic->name = from->name;
-        topic->partitions.count = from->partition_indexes.count;
-        topic->partitions.items = fake_alloc(request, (size_t)from->partition_indexes.count,
-                                             sizeof topic->partitions.items[0]);
-        for (int32_t p = 0; p < from->partition_indexes.count; p++) {
-            kp_offset_fetch_resp_group_topic_partition *one = &topic->partitions.items[p];
-            one->partition_index = from->partition_indexes.items[p];
-            const int64_t *offset =
-                commit_of(k, group->group_id, from->name, one->partition_index, false);
-            one->committed_offset = offset ? *offset : -1;
-            one->committed_leader_epoch = -1;
-            one->metadata = KC_STR("");
-        }
-    }
-    return FAKE_ANSWER;
+    bool is_all = group->topics.count < 0;
+    if (is_all)
+        tell_all_stored(k, request, to);
+    else
+        tell_asked_stored(k, request, group, to);
+    to->error_code = is_all ? k->past_code : 0;
+    return is_all && k->hides_past ? FAKE_SILENT : FAKE_ANSWER;
 }
 
 int64_t fake_kafka_committed(const fake_kafka *k, const char *group, const char *topic,

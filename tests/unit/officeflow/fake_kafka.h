@@ -54,6 +54,8 @@ typedef struct fake_kafka {
     bool holds_produce; /**< the next Produce waits for fake_kafka_release()        */
     fake_request *held_produce;
     bool refuses_create; /**< CreateTopics: TOPIC_AUTHORIZATION_FAILED                */
+    bool hides_past;     /**< OffsetFetch of all a group has: no answer               */
+    int16_t past_code;   /**< ... or this one                                         */
     /* counters */
     uint32_t produced, creates, joins, leaves, offset_commits;
 } fake_kafka;

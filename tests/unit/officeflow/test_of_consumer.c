@@ -38,7 +38,7 @@ static void on_notice(const of_notice *notice, void *user)
     notices++;
 }
 
-static void open_consumer(of_handler_fn fn)
+static void open_consumer_on(const char *pattern, bool from_beginning, of_handler_fn fn)
 {
     kc_error err = {0};
     of_consumer_options options;
@@ -48,7 +48,13 @@ static void open_consumer(of_handler_fn fn)
     kept = NULL;
     ck_assert_int_eq(of_consumer_open(k.platform, GROUP, &options, &consumer, &err), KC_OK);
     ck_assert_int_eq(of_consumer_handle(consumer, TYPE, fn, NULL, &err), KC_OK);
-    ck_assert_int_eq(of_consumer_subscribe(consumer, (const char *[]){TYPE}, 1, true, &err), KC_OK);
+    ck_assert_int_eq(
+        of_consumer_subscribe(consumer, (const char *[]){pattern}, 1, from_beginning, &err), KC_OK);
+}
+
+static void open_consumer(of_handler_fn fn)
+{
+    open_consumer_on(TYPE, true, fn);
 }
 
 static void begin(of_handler_fn fn)
@@ -70,10 +76,15 @@ static void end(void)
     ck_assert_uint_eq(mem.used, 0);
 }
 
-static void put_event(void)
+static void put_event_in(const char *topic)
 {
     of_message message = {.key = KC_STR("k"), .value = KC_STR(EVENT)};
-    fake_kafka_put(&k, TYPE, 0, &message);
+    fake_kafka_put(&k, topic, 0, &message);
+}
+
+static void put_event(void)
+{
+    put_event_in(TYPE);
 }
 
 /** The coordinator forgets the member: its partitions are lost, and it joins again. */
@@ -258,6 +269,104 @@ START_TEST(a_producer_may_be_closed_by_its_callback)
     fake_run(k.cluster, 5 * SECOND_MS);
     ck_assert_int_eq(writes, 1);
     ck_assert_ptr_null(producer);
+    end();
+}
+END_TEST
+
+/* ---- where a partition begins ---- */
+
+#define PATTERN "email.send.*"
+#define LATER   "email.send.later"
+#define CONTROL "officeflow.control"
+
+/** A group that subscribes what matches, without --from-beginning. */
+static void restart(void)
+{
+    of_consumer_close(consumer, 0);
+    open_consumer_on(PATTERN, false, on_event);
+}
+
+static void begin_at_end(void)
+{
+    answer = OF_OK;
+    begin(on_event);
+    fake_topic_add(k.cluster, CONTROL, 1);
+    restart();
+}
+
+START_TEST(a_group_that_starts_for_the_first_time_begins_at_the_end_and_commits_it)
+{
+    answer = OF_OK;
+    begin(on_event);
+    fake_topic_add(k.cluster, CONTROL, 1);
+    put_event();
+    restart();
+    fake_run(k.cluster, 10 * SECOND_MS);
+    ck_assert_int_eq(calls, 0);
+    ck_assert_int_eq(fake_kafka_committed(&k, GROUP, TYPE, 0), 1);
+    put_event();
+    fake_run(k.cluster, 10 * SECOND_MS);
+    ck_assert_int_eq(calls, 1);
+    end();
+}
+END_TEST
+
+START_TEST(a_topic_that_came_while_the_group_was_stopped_is_read_from_its_beginning)
+{
+    begin_at_end();
+    fake_run(k.cluster, 10 * SECOND_MS);
+    of_consumer_close(consumer, 0);
+    fake_topic_add(k.cluster, LATER, 1);
+    put_event_in(LATER);
+    open_consumer_on(PATTERN, false, on_event);
+    fake_run(k.cluster, 10 * SECOND_MS);
+    ck_assert_int_eq(calls, 1);
+    ck_assert_int_eq(fake_kafka_committed(&k, GROUP, LATER, 0), 1);
+    restart();
+    fake_run(k.cluster, 10 * SECOND_MS);
+    ck_assert_int_eq(calls, 0);
+    end();
+}
+END_TEST
+
+START_TEST(a_topic_that_comes_while_a_new_group_runs_is_read_from_its_beginning)
+{
+    begin_at_end();
+    fake_run(k.cluster, 10 * SECOND_MS);
+    fake_topic_add(k.cluster, LATER, 1);
+    put_event_in(LATER);
+    put_event_in(CONTROL); // "look at the topics"
+    fake_run(k.cluster, 30 * SECOND_MS);
+    ck_assert_int_eq(calls, 1);
+    end();
+}
+END_TEST
+
+START_TEST(a_group_whose_past_can_not_be_read_begins_at_the_beginning)
+{
+    answer = OF_OK;
+    begin(on_event);
+    fake_topic_add(k.cluster, CONTROL, 1);
+    k.past_code = KC_E_GROUP_AUTHORIZATION_FAILED;
+    put_event();
+    restart();
+    fake_run(k.cluster, 10 * SECOND_MS);
+    ck_assert_int_eq(calls, 1);
+    ck_assert_int_ge(notices, 2); // the failure, and the event that was handled
+    end();
+}
+END_TEST
+
+START_TEST(a_consumer_may_close_before_its_group_s_past_is_known)
+{
+    begin_at_end();
+    k.hides_past = true;
+    put_event();
+    fake_run(k.cluster, 5 * SECOND_MS);
+    ck_assert_int_eq(calls, 0);
+    of_consumer_close(consumer, 0);
+    consumer = NULL;
+    fake_run(k.cluster, 60 * SECOND_MS); // the question ends by itself
     end();
 }
 END_TEST
