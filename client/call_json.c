@@ -42,16 +42,17 @@ static void on_response(const kc_response *response, void *user)
     kb_mem_free(&call->client->mem, call);
 }
 
-/** In the version asked for, else in the highest one that has all members of the text. */
-static kc_err read_request(const kp_api *api, kc_bytes json, int16_t version, kb_arena *arena,
+/** In the version asked for, else in the highest one that has all members of the text: *version. */
+static kc_err read_request(const kp_api *api, kc_bytes json, int16_t *version, kb_arena *arena,
                            void *msg, kc_error *err)
 {
-    int16_t max = kc_version_or(version, api->stable_max);
-    int16_t min = kc_version_or(version, api->request->min);
+    int16_t max = kc_version_or(*version, api->stable_max);
+    int16_t min = kc_version_or(*version, api->request->min);
     kp_fault first = {0};
     for (int16_t v = max; v >= min; v--) {
         kp_fault fault = {0};
         kc_err result = kp_json_read(api->request, v, json, arena, msg, &fault);
+        *version = v;
         if (result == KC_OK)
             return KC_OK;
         if (result == KC_ERR_NOMEM)
@@ -59,8 +60,18 @@ static kc_err read_request(const kp_api *api, kc_bytes json, int16_t version, kb
         if (v == max)
             first = fault;
     }
-    return kb_error_set(err, KC_ERR_ARGUMENT, "%s version %d: byte %zu, %s: %s", api->name, max,
-                        first.at, first.path, first.reason ? first.reason : "not valid");
+    return kb_error_set(err, KC_ERR_ARGUMENT, "%s version %d: byte %zu%s%s: %s", api->name, max,
+                        first.at, first.path[0] ? ", " : "", first.path,
+                        first.reason ? first.reason : "not valid");
+}
+
+/** Brokers answer at once that they had no time, where a request leaves them none: what the text does not say is the
+ * request timeout. */
+static void fill_timeout(const kc_client *client, const kp_api *api, kc_bytes json, void *msg)
+{
+    const kp_field_desc *field = kc_field_of(api->request->root, "timeoutMs");
+    if (field && field->type == KP_I32 && !kb_json_pointer(json, "/timeoutMs").ptr)
+        *(int32_t *)(void *)((uint8_t *)msg + field->offset) = client->settings->request_timeout_ms;
 }
 
 static kc_err start(kc_call_spec *spec, const json_call *what, kc_error *err)
@@ -96,13 +107,16 @@ kc_err kc_call_json(kc_client *client, kc_bytes api_name, kc_bytes json,
     void *request = kb_arena_alloc(&arena, api->request->root->size);
     kc_err result = request ? KC_OK : kb_error_code(err, KC_ERR_NOMEM);
     if (result == KC_OK)
-        result = read_request(api, json, version, &arena, request, err);
+        result = read_request(api, json, &version, &arena, request, err);
     json_call call = {client, fn, user};
     kc_call_spec spec;
     if (result == KC_OK)
         result = kc_call_spec_init(&spec, client, api, request, options, err);
-    if (result == KC_OK)
+    if (result == KC_OK) {
+        fill_timeout(client, api, json, request);
+        spec.version_max = version; // a higher one would leave members out, where they may be
         result = start(&spec, &call, err);
+    }
     kb_arena_cleanup(&arena);
     return result;
 }

@@ -142,10 +142,13 @@ void kp_fault_clear(kp_fault *fault)
         *fault = (kp_fault){0};
 }
 
-static void fault_within(kp_fault *fault, const char *segment)
+void kp_fault_name(kp_fault *fault, kc_bytes name)
 {
+    if (!fault)
+        return;
+    const char *segment = (const char *)name.ptr;
+    size_t len = name.len;
     size_t old_len = strlen(fault->path);
-    size_t len = strlen(segment);
     size_t dot = old_len > 0 && fault->path[0] != '[' ? 1 : 0;
     size_t room = sizeof fault->path - 1 - old_len;
     if (len + dot > room) { /* cut at the left: the right end tells more */
@@ -161,15 +164,12 @@ static void fault_within(kp_fault *fault, const char *segment)
 
 void kp_fault_field(kp_fault *fault, const kp_field_desc *field)
 {
-    if (fault)
-        fault_within(fault, field->name);
+    kp_fault_name(fault, kc_str(field->name));
 }
 
 void kp_fault_index(kp_fault *fault, int32_t index)
 {
     char segment[16];
-    if (!fault)
-        return;
     (void)snprintf(segment, sizeof segment, "[%d]", (int)index);
-    fault_within(fault, segment);
+    kp_fault_name(fault, kc_str(segment));
 }

@@ -53,6 +53,8 @@ void kp_fault_clear(kp_fault *fault);
 /** Put a field's name, or an array index, in front of the path. Called while an error travels up,
  * so that nothing is spent on paths when all goes well. */
 void kp_fault_field(kp_fault *fault, const kp_field_desc *field);
+/** The same by name, of what has no field. */
+void kp_fault_name(kp_fault *fault, kc_bytes name);
 void kp_fault_index(kp_fault *fault, int32_t index);
 
 #endif

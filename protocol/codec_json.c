@@ -425,6 +425,7 @@ static kc_err read_member(reader *r, kp_fault *fault, const kp_struct_desc *desc
     if (!field) {
         if (kb_json_string_is(r->json.raw, KC_STR(UNKNOWN_TAGS)))
             return read_unknown_tags(r, (kp_tags *)(void *)(out + desc->tags_offset));
+        kp_fault_name(fault, kc_span(r->json.raw.ptr + 1, r->json.raw.len - 2)); // of its quotes
         return wrong(r, "member is not in the schema");
     }
     uint64_t bit = (uint64_t)1 << (field - desc->fields); /* 64 fields at most: gen.py */

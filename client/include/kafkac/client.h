@@ -276,7 +276,8 @@ KC_API KC_NODISCARD kc_err kc_call(kc_client *client, int16_t api_key, const voi
                                    kc_error *err);
 
 /** The same with JSON in Kafka's JsonConverter form both ways. `fn` gets the JSON text of the
- * answer. */
+ * answer. The version is the highest that has all members of the text, if not a lower one is all the
+ * broker knows. An absent member takes its default, timeoutMs that of request.timeout.ms. */
 typedef void (*kc_json_response_fn)(kc_err err, const kc_error *error, int16_t version,
                                     kc_bytes json, void *user);
 KC_API KC_NODISCARD kc_err kc_call_json(kc_client *client, kc_bytes api_name, kc_bytes json,

@@ -584,6 +584,58 @@ START_TEST(json_of_an_old_version_is_read_as_such)
 }
 END_TEST
 
+typedef struct deletion {
+    int32_t timeout_ms;
+    int16_t version;
+} deletion;
+
+static fake_action take_deletion(fake_request *request, void *response, void *user)
+{
+    deletion *d = user;
+    (void)response;
+    d->timeout_ms = ((const kp_delete_topics_req *)request->message)->timeout_ms;
+    d->version = request->version;
+    return FAKE_ANSWER;
+}
+
+START_TEST(json_is_sent_in_no_version_that_would_leave_members_out)
+{
+    world w;
+    deletion d = {.version = -1};
+    set_up(&w);
+    fake_on(w.cluster, KP_API_DELETE_TOPICS, take_deletion, &d);
+    kc_bytes json = KC_STR("{\"topicNames\": [\"t\"]}");
+    ck_assert_int_eq(
+        kc_call_json(w.client, KC_STR("DeleteTopics"), json, NULL, on_json, &w, &w.err), KC_OK);
+    fake_run(w.cluster, 50);
+    ck_assert_int_eq(w.told, 1);
+    ck_assert_int_eq(d.version, 5);
+    tear_down(&w);
+}
+END_TEST
+
+START_TEST(json_without_timeout_gives_the_broker_the_request_timeout)
+{
+    static const struct {
+        const char *json;
+        int32_t timeout_ms;
+    } cases[] = {{"{}", 30000}, {"{\"timeoutMs\": 0}", 0}, {"{\"timeoutMs\": 5}", 5}};
+    for (size_t i = 0; i < 3; i++) {
+        world w;
+        deletion d = {.version = -1};
+        set_up(&w);
+        fake_on(w.cluster, KP_API_DELETE_TOPICS, take_deletion, &d);
+        ck_assert_int_eq(kc_call_json(w.client, KC_STR("DeleteTopics"), kc_str(cases[i].json), NULL,
+                                      on_json, &w, &w.err),
+                         KC_OK);
+        fake_run(w.cluster, 50);
+        ck_assert_int_eq(d.version, 6);
+        ck_assert_int_eq(d.timeout_ms, cases[i].timeout_ms);
+        tear_down(&w);
+    }
+}
+END_TEST
+
 START_TEST(bad_json_is_refused_with_its_place)
 {
     world w;
@@ -595,6 +647,12 @@ START_TEST(bad_json_is_refused_with_its_place)
     json = KC_STR("{\"nonsense\": 5}");
     ck_assert_int_eq(kc_call_json(w.client, KC_STR("Metadata"), json, NULL, on_json, &w, &w.err),
                      KC_ERR_ARGUMENT);
+    ck_assert_str_eq(w.err.text,
+                     "Metadata version 13: byte 1, nonsense: member is not in the schema");
+    json = KC_STR("{bad");
+    ck_assert_int_eq(kc_call_json(w.client, KC_STR("Metadata"), json, NULL, on_json, &w, &w.err),
+                     KC_ERR_ARGUMENT);
+    ck_assert_str_eq(w.err.text, "Metadata version 13: byte 1: expected a member name");
     ck_assert_int_eq(kc_call_json(w.client, KC_STR("Nothing"), json, NULL, on_json, &w, &w.err),
                      KC_ERR_ARGUMENT);
     ck_assert_int_eq(kc_call_json(w.client, KC_STR("Metadata"), json, NULL, NULL, &w, &w.err),
