@@ -11,6 +11,8 @@
 /** Longest name or value a message quotes. */
 #define QUOTED_MAX 80
 /** Most bytes of a properties file, and of one value. */
+/** So many letters may differ in a name that is meant, or a third of it. */
+#define NEAR_STEPS      2
 #define FILE_BYTES_MAX  1048576
 #define VALUE_BYTES_MAX 65536
 
@@ -339,8 +341,10 @@ static kc_err unknown_name(kc_bytes name, kc_error *err)
     const char *nearest = NULL;
     size_t least = SIZE_MAX;
     for (size_t i = 0; i < kc_config_row_count; i++) {
-        size_t steps = distance(name, kc_str(kc_config_rows[i].property.name));
-        if (steps < least) {
+        kc_bytes known = kc_str(kc_config_rows[i].property.name);
+        size_t steps = distance(name, known);
+        // farther away it is another word
+        if (steps < least && (steps <= NEAR_STEPS || steps <= known.len / 3)) {
             least = steps;
             nearest = kc_config_rows[i].property.name;
         }

@@ -266,6 +266,8 @@ START_TEST(an_unknown_name_is_told_with_the_nearest_known_one)
     refuse(config, "bootstrap.server", "a:1", "nearest is bootstrap.servers");
     refuse(config, "auto.ofset.reset", "latest", "nearest is auto.offset.reset");
     refuse(config, "", "x", "no property");
+    refuse(config, "foo", "1", "there is no property \"foo\"");
+    ck_assert_ptr_null(strstr(error.text, "nearest"));
     char name[300];
     memset(name, 'x', sizeof name - 1);
     name[sizeof name - 1] = 0;
