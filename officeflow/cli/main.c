@@ -128,6 +128,32 @@ static int run_verb(const cli_verb *verb, int argc, char **argv)
     return code;
 }
 
+/** Write words behind each other, as many as have room. */
+static void join(char *line, size_t cap, char *const *words, int count)
+{
+    for (int i = 0; i < count; i++) {
+        size_t len = strlen(line);
+        snprintf(line + len, cap - len, " %s", words[i]);
+    }
+}
+
+/** Options stand first: show the line as it is meant, where a verb is behind them. */
+static void complain_order(int argc, char **argv)
+{
+    char line[512] = "";
+    for (int at = 1; at < argc; at++) {
+        int words;
+        if (!find_verb(argc - at, argv + at, &words))
+            continue;
+        join(line, sizeof line, argv + at, words);
+        join(line, sizeof line, argv, at);
+        join(line, sizeof line, argv + at + words, argc - at - words);
+        cli_complain("options go behind the verb: officeflow%s", line);
+        return;
+    }
+    cli_complain("options go behind the verb: officeflow VERB %s; see officeflow --help", argv[0]);
+}
+
 /** No verb of that name: help of a group of verbs, or a complaint. */
 static int run_group(int argc, char **argv)
 {
@@ -135,17 +161,23 @@ static int run_group(int argc, char **argv)
         print_overview();
         return CLI_OK;
     }
-    size_t before = cli_out()->len;
-    cli_printf("usage: officeflow %s VERB ...\n\n", argv[0]);
-    if (argv[0][0] != '-' && print_verbs(argv[0]) > 0) {
-        if (asks_for_help(argc, argv))
-            return CLI_OK;
-        cli_out()->len = before;
-        cli_complain("%s: which verb? see officeflow %s --help", argv[0], argv[0]);
+    if (argv[0][0] == '-') {
+        complain_order(argc, argv);
         return CLI_ERROR;
     }
+    size_t before = cli_out()->len;
+    cli_printf("usage: officeflow %s VERB ...\n\n", argv[0]);
+    bool is_group = print_verbs(argv[0]) > 0;
+    if (is_group && asks_for_help(argc, argv))
+        return CLI_OK;
     cli_out()->len = before;
-    cli_complain("there is no verb \"%s\"; see officeflow --help", argv[0]);
+    if (!is_group)
+        cli_complain("there is no verb \"%s\"; see officeflow --help", argv[0]);
+    else if (argc == 1 || argv[1][0] == '-')
+        cli_complain("%s: which verb? see officeflow %s --help", argv[0], argv[0]);
+    else
+        cli_complain("there is no verb \"%s %s\"; see officeflow %s --help", argv[0], argv[1],
+                     argv[0]);
     return CLI_ERROR;
 }
 

@@ -67,7 +67,12 @@ class Tests(Case):
     def test_no_verb_and_unknown_verbs_are_mistakes(self):
         self.assertIn("no verb", self.complaint())
         self.assertIn('no verb "nope"', self.complaint("nope"))
-        self.assertIn("which verb?", self.complaint("kafka", "nope"))
+        self.assertIn('no verb "kafka nope"; see officeflow kafka --help', self.complaint("kafka", "nope"))
+
+    def test_options_in_front_of_the_verb_are_shown_in_their_place(self):
+        self.assertEqual(self.complaint("-b", "x:1", "kafka", "call", "Metadata"),
+                         "officeflow: options go behind the verb: officeflow kafka call -b x:1 Metadata\n")
+        self.assertIn("options go behind the verb: officeflow VERB --json", self.complaint("--json", "nope"))
 
     def test_unknown_options_are_named(self):
         self.assertIn("no option --nope", self.complaint("kafka", "consume", "t", "--nope"))
@@ -93,6 +98,7 @@ class Tests(Case):
     def test_properties_are_checked_by_name_and_value(self):
         self.assertIn('no property "linger.mss"; the nearest is linger.ms',
                       self.complaint("kafka", "produce", "t", "-X", "linger.mss=1"))
+        self.assertNotIn("nearest", self.complaint("kafka", "produce", "t", "-X", "foo=1"))
         self.assertIn("acks", self.complaint("kafka", "produce", "t", "-X", "acks=7"))
         self.assertIn("NAME=VALUE", self.complaint("kafka", "produce", "t", "-X", "linger.ms"))
 
