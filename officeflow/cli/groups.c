@@ -5,6 +5,9 @@
 
 #include <kafkac/unstable/errors.h>
 
+/** State of a group the cluster does not know. */
+#define NO_GROUP KC_STR("none")
+
 static struct {
     bool as_json, all;
 } opt;
@@ -150,14 +153,15 @@ static group_row row_of(const kc_group_description *group)
                      .members = group->member_count,
                      .err = group->err};
     if (group->err == KC_E_GROUP_ID_NOT_FOUND || kc_bytes_equal(group->state, KC_STR("Dead"))) {
-        row.state = KC_STR("none");
+        row.state = NO_GROUP;
         row.err = KC_OK;
     }
     return row;
 }
 
+/** @param is_named  Asked for by name: an unknown one is told, and the others have their members printed. */
 static bool print_groups(cli_session *session, const kc_group_description *groups, size_t count,
-                         bool with_members)
+                         bool is_named)
 {
     static const char *const titles[] = {"GROUP", "STATE", "MEMBERS", "PARTITIONS", "LAG"};
     static const bool right[] = {false, false, true, true, true};
@@ -170,6 +174,8 @@ static bool print_groups(cli_session *session, const kc_group_description *group
             is_ok = cli_complain("group " KC_FMT ": %s", KC_ARG(row.name), kc_err_text(row.err));
             continue;
         }
+        if (is_named && kc_bytes_equal(row.state, NO_GROUP))
+            cli_note("there is no group " KC_FMT, KC_ARG(row.name));
         if (!measure_lag(session, &row))
             return false;
         if (opt.as_json)
@@ -179,7 +185,7 @@ static bool print_groups(cli_session *session, const kc_group_description *group
     }
     if (!opt.as_json)
         cli_table_print(&table);
-    for (size_t i = 0; with_members && i < count; i++)
+    for (size_t i = 0; is_named && i < count; i++)
         print_members(session, &groups[i]);
     return is_ok;
 }

@@ -415,7 +415,14 @@ class Tests(Case):
         found = self.lines("groups", group, "--json")[0]
         self.assertEqual((found["state"], found["members"], found["lag"]), ("Empty", 0, 2))
         self.assertIn(group, [g["group"] for g in self.lines("groups", "--all", "--json")])
-        self.assertEqual(self.lines("groups", unique("absent"), "--json")[0]["state"], "none")
+
+    def test_a_group_that_is_not_there_is_told(self):
+        absent = unique("absent")
+        out, err = self.run_program("groups", absent, "--json")
+        self.assertEqual(json.loads(out)["state"], "none")
+        self.assertEqual(err, f"there is no group {absent}\n")
+        _, err = self.run_program("groups")
+        self.assertEqual(err, "")
 
     # --- the story ---
 
