@@ -401,10 +401,12 @@ kc_err kc_producer_flush(kc_producer *producer, int timeout_ms)
     kc_producer_enter(producer);
     kc_producer_flush_start(producer);
     kc_err err = kc_client_run_until(producer->client, &producer->flush_done, timeout_ms);
-    if (producer->state == KC_PRODUCER_OPEN && err == KC_ERR_TIMEOUT)
-        kc_producer_note_late(producer, timeout_ms);
-    else if (producer->state != KC_PRODUCER_OPEN && err == KC_OK)
+    if (err == KC_OK && producer->state != KC_PRODUCER_OPEN)
         err = KC_ERR_STATE; // a callback closed it
+    if (err == KC_ERR_TIMEOUT && producer->state == KC_PRODUCER_OPEN)
+        kc_producer_note_late(producer, timeout_ms);
+    else if (err != KC_OK)
+        kb_error_code(&producer->last_error, err);
     kc_producer_leave(producer);
     return err;
 }

@@ -33,7 +33,11 @@ int main(int argc, char **argv)
     record.value = kc_str(argv[3]);
     if (kc_producer_send(producer, &record, on_done, NULL, &err) != KC_OK)
         fprintf(stderr, "%s\n", err.text);
-    kc_err flushed = kc_producer_flush(producer, 130000); // dispatches until all is told
+    kc_err flushed = kc_producer_flush(producer, 10000); // dispatches until all is told
+    if (flushed != KC_OK) {
+        kc_producer_last_error(producer, &err); // what holds it up
+        fprintf(stderr, "%s\n", err.text);
+    }
 
     kc_producer_stats stats;
     kc_producer_stats_get(producer, &stats);

@@ -85,8 +85,9 @@ KC_API KC_NODISCARD kc_err kc_producer_send_to(kc_topic *topic, const kc_record 
 KC_API void kc_producer_flush_start(kc_producer *producer);
 /** Dispatch until everything queued now is acknowledged or has failed; what callbacks send meanwhile is not waited
  *  for. @param timeout_ms -1: no limit.
- *  @retval KC_OK (see the stats or callbacks for failures), KC_ERR_TIMEOUT (kc_producer_last_error() says what
- *          holds them up; they stay queued), KC_ERR_STATE (in a callback, closed), KC_ERR_FORKED, KC_ERR_IO. */
+ *  @retval KC_OK (see the stats or callbacks for failures), KC_ERR_TIMEOUT (they stay queued), KC_ERR_STATE (in a
+ *          callback, closed), KC_ERR_FORKED, KC_ERR_IO. kc_producer_last_error() then says why: after
+ *          KC_ERR_TIMEOUT what holds them up. */
 KC_API KC_NODISCARD kc_err kc_producer_flush(kc_producer *producer, int timeout_ms);
 
 /** Called from dispatch, once for each time sends gave KC_ERR_BUFFER_FULL, when they may succeed again. One function
@@ -101,7 +102,7 @@ typedef struct kc_producer_stats {
     size_t buffer_bytes;      /**< of buffer.memory in use                  */
 } kc_producer_stats;
 KC_API void kc_producer_stats_get(const kc_producer *producer, kc_producer_stats *stats_out);
-/** The last failure of records, or of a flush in time; code KC_OK: none. */
+/** The last failure of records or of a flush; code KC_OK: none. */
 KC_API void kc_producer_last_error(const kc_producer *producer, kc_error *error_out);
 
 #ifdef __cplusplus
