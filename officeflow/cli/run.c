@@ -225,6 +225,12 @@ static int run_run(cli_session *session, cli_words words, cli_words command)
         cli_complain("run: --group is required");
         return CLI_ERROR;
     }
+    // said once and now, not of every event
+    int why = cli_command_check(command.items[0]);
+    if (why != 0) {
+        cli_complain("run: %s: %s", command.items[0], strerror(why));
+        return CLI_ERROR;
+    }
     if (opt.once)
         opt.count = 1;
     // argv is writable and ends with NULL; the words of the command are its last ones

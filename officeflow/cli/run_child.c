@@ -5,14 +5,17 @@
 #include "officeflow/cli/run_child.h"
 
 #include "officeflow/cli/output.h"
+#include "protocol/base/text.h"
 
 #include <errno.h>
 #include <fcntl.h>
+#include <limits.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/pidfd.h>
 #include <sys/prctl.h>
+#include <sys/stat.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -65,6 +68,39 @@ static void describe(variables *to, const of_event *event, const of_ctx *ctx)
     set_number(to, "OF_REDRIVE", of_ctx_redrive(ctx));
     set(to, "OF_GROUP", kc_str(of_ctx_group(ctx)));
 }
+
+/* ---- can it be run? ---- */
+
+static int check_file(const char *path)
+{
+    struct stat file;
+    if (access(path, X_OK) != 0)
+        return errno == ENOTDIR ? ENOENT : errno;
+    return stat(path, &file) == 0 && S_ISDIR(file.st_mode) ? EACCES : 0;
+}
+
+/** As execvp() looks: a file that may not be run is passed over, and the reason in the end if nothing better comes. */
+int cli_command_check(const char *command)
+{
+    if (strchr(command, '/'))
+        return check_file(command);
+    const char *path = getenv("PATH");
+    kc_bytes rest = kc_str(path ? path : "/bin:/usr/bin"), folder;
+    int why = ENOENT;
+    while (*command && kb_text_split(&rest, ':', &folder)) {
+        char file[PATH_MAX];
+        snprintf(file, sizeof file, KC_FMT "/%s", KC_ARG(folder.len > 0 ? folder : KC_STR(".")),
+                 command);
+        int found = check_file(file);
+        if (found == 0)
+            return 0;
+        if (found == EACCES)
+            why = EACCES;
+    }
+    return why;
+}
+
+/* ---- one event ---- */
 
 /** In the child; never comes back. */
 static void become(char *const *command, const variables *vars, int in_fd, int err_fd)

@@ -31,6 +31,8 @@ typedef struct cli_child {
     size_t line_len;
 } cli_child;
 
+/** Errno of what keeps the command, a path or a name to look for in $PATH, from being run; 0: nothing known. */
+int cli_command_check(const char *command);
 /** Start `command` (NULL-terminated) for an event. NULL: not possible now, `why` says it. */
 cli_child *cli_child_start(kb_mem *mem, char *const *command, const of_event *event, of_ctx *ctx,
                            char *why, size_t cap);

@@ -189,6 +189,20 @@ class Tests(Case):
                 out, _ = self.run_program("policy", "show", "g", "email.send.request", "--config", path)
                 self.assertIn(f"\n  immediate   {text}\n", out)
 
+    def test_a_command_that_can_not_be_run_is_told_at_once(self):
+        def told(command, path=None):
+            return self.complaint("run", "--group", "g", "--on", "t", "-b", NOBODY, "--", command,
+                                  env={"PATH": path} if path else None, timeout=20)
+        with tempfile.TemporaryDirectory() as folder:
+            file = os.path.join(folder, "not-executable")
+            with open(file, "w", encoding="utf-8"):
+                pass
+            for command in ("/no/such/command", "no-such-command", f"{file}/below", ""):
+                self.assertIn(f"run: {command}: No such file or directory", told(command))
+            for command in (file, folder):
+                self.assertIn(f"run: {command}: Permission denied", told(command))
+            self.assertIn("run: not-executable: Permission denied", told("not-executable", f"/no/such:{folder}"))
+
     def test_patterns_and_times_are_checked_before_anything_else(self):
         self.complaint("tail", "a..b", "-b", NOBODY)
         self.complaint("tail", "a.*", "--from", "yesterday", "-b", NOBODY)

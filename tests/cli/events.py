@@ -284,12 +284,11 @@ class Tests(Case):
             self.assertEqual(out.split("\n")[:2], ["try 1 first", "try 2 immediate"])
             self.assertEqual(self.dead_letters(group, code=OK), [])
 
-    def test_a_command_that_can_not_be_started_is_a_failure(self):
+    def test_a_command_that_is_gone_when_an_event_comes_is_a_failure(self):
         org, group = self.create_org(), unique("group")
         self.send(org)
-        config = self.policy_file({"employee.onboard": {"immediate_attempts": 0, "parked_attempts": 0, "tiers": []}})
-        self.run_program("run", "--group", group, "--on", f"employee.onboard.{org}", "--from-beginning", "--count",
-                         "1", "--config", config, "--", "/no/such/command")
+        config = self.policy_file({"employee.onboard": {"immediate_attempts": 1, "parked_attempts": 0, "tiers": []}})
+        self.run_on(org, group, self.handler('cat >/dev/null; rm "$0"; exit 75\n'), 1, "--config", config)
         letter = self.dead_letters(group, code=SOMETHING)[0]
         self.assertEqual((letter["code"], letter["class"]), ("exit_127", "retries_exhausted"))
 
