@@ -165,6 +165,35 @@ static bool serve(running *run, int timeout_ms)
     return true;
 }
 
+static bool is_subscribed(kc_bytes topic)
+{
+    for (size_t i = 0; i < opt.patterns.count; i++)
+        if (of_pattern_match(kc_str(opt.patterns.items[i]), topic))
+            return true;
+    return false;
+}
+
+static void on_topics(kc_admin_result *result, void *user)
+{
+    (void)user;
+    bool is_known = result && kc_admin_error(result)->code == KC_OK, is_matched = false;
+    const kc_cluster_info *cluster = is_known ? kc_admin_cluster(result) : NULL;
+    for (size_t i = 0; is_known && i < cluster->topic_count && !is_matched; i++)
+        is_matched = cluster->topics[i].err == KC_OK && is_subscribed(cluster->topics[i].name);
+    if (is_known && !is_matched)
+        cli_note("no topic matches yet; waiting for one");
+    kc_admin_free(result);
+}
+
+/** A service whose patterns match nothing says so, once, and waits. */
+static void look_for_topics(running *run)
+{
+    kc_error err;
+    if (kc_admin_describe_topics(run->session->client, NULL, 0, NULL, on_topics, NULL, &err) !=
+        KC_OK)
+        cli_note("%s", err.text);
+}
+
 static int follow(running *run)
 {
     kc_error err;
@@ -198,6 +227,10 @@ static bool subscribe(running *run)
     if (of_consumer_open(run->session->platform, opt.group, &options, &run->consumer, &err) !=
         KC_OK)
         return cli_fail("run", &err) == CLI_OK;
+    const of_group_spec *spec = of_catalogue_find_group(kc_str(opt.group));
+    if (opt.patterns.count == 0)
+        for (size_t i = 0; spec && spec->patterns[i]; i++)
+            opt.patterns.items[opt.patterns.count++] = spec->patterns[i];
     if (opt.types.count == 0)
         opt.types.items[opt.types.count++] = "**";
     for (size_t i = 0; i < opt.types.count; i++)
@@ -245,6 +278,7 @@ static int run_run(cli_session *session, cli_words words, cli_words command)
     int code = CLI_ERROR;
     if (subscribe(&run)) {
         cli_catch_signals(session);
+        look_for_topics(&run);
         code = follow(&run);
     }
     while (

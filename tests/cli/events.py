@@ -292,6 +292,17 @@ class Tests(Case):
         letter = self.dead_letters(group, code=SOMETHING)[0]
         self.assertEqual((letter["code"], letter["class"]), ("exit_127", "retries_exhausted"))
 
+    def test_run_says_when_no_topic_matches(self):
+        child = self.start("run", "--group", unique("group"), "--on", f"employee.onboard.{unique('absent')}", "--once",
+                           "--", "true")
+        self.assertEqual(child.stderr.readline().decode(), "no topic matches yet; waiting for one\n")
+        child.send_signal(signal.SIGTERM)
+        self.assertEqual(self.end(child, signal.SIGTERM)[0], OK)
+        org = self.create_org()
+        self.send(org)
+        _, err = self.run_on(org, unique("group"), "true", 1)
+        self.assertEqual(err, "")
+
     def policy_file(self, policy):
         folder = tempfile.TemporaryDirectory()
         self.addCleanup(folder.cleanup)
