@@ -39,20 +39,22 @@ typedef struct running {
     kb_list children;
     int64_t started; /* children under way       */
     int64_t settled; /* events dealt with for good */
+    bool is_heard;   /* the command that failed said why by itself, on our standard error */
     struct pollfd *fds;
 } running;
 
 /* ---- notices ---- */
 
-static void say_notice(const of_notice *notice)
+static void say_notice(const running *run, const of_notice *notice)
 {
     char place[KC_TOPIC_NAME_MAX + 40], text[64];
+    const char *message = run->is_heard ? "" : notice->message;
     snprintf(place, sizeof place, KC_FMT "/%d@%lld", KC_ARG(notice->topic), notice->partition,
              (long long)notice->offset);
     switch (notice->kind) {
     case OF_NOTICE_FAILED:
-        cli_note("%s attempt %d failed: %s %s: %s", place, notice->attempt, notice->code,
-                 notice->message, cli_next_step(&notice->verdict, text));
+        cli_note("%s attempt %d failed: %s%s%s: %s", place, notice->attempt, notice->code,
+                 *message ? " " : "", message, cli_next_step(&notice->verdict, text));
         break;
     case OF_NOTICE_DEAD:
         cli_note("%s dead letter %s", place, notice->dead_letter_id ? notice->dead_letter_id : "");
@@ -75,7 +77,7 @@ static void on_notice(const of_notice *notice, void *user)
 {
     running *run = user;
     if (!opt.is_quiet || notice->kind == OF_NOTICE_ERROR)
-        say_notice(notice);
+        say_notice(run, notice);
     switch (notice->kind) {
     case OF_NOTICE_HANDLED:
     case OF_NOTICE_DEAD:
@@ -134,10 +136,13 @@ static of_result judge(of_ctx *ctx, int status, const char *line)
 static void on_end(running *run, cli_child *child, int status)
 {
     of_ctx *ctx = child->ctx;
-    of_result result = judge(ctx, status, cli_child_last_line(child));
+    const char *line = cli_child_last_line(child);
+    of_result result = judge(ctx, status, line);
     run->started--;
+    run->is_heard = line[0] != 0;
     cli_child_free(child);
     of_complete(ctx, result);
+    run->is_heard = false;
 }
 
 /* ---- the loop ---- */

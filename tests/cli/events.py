@@ -250,9 +250,14 @@ class Tests(Case):
         event = self.event_of_new_org()
         self.assertEqual(self.stop_engine(self.start_engine(group), event), 1)
 
-    def test_a_group_that_starts_while_the_organisation_is_created_misses_nothing(self):
-        child = self.start_engine()
-        self.assertEqual(self.stop_engine(child, self.event_of_new_org()), 1)
+    def test_a_group_that_starts_while_an_organisation_is_created_misses_nothing(self):
+        for is_group_first in (False, True):
+            org = unique("org")
+            engine = self.start_engine() if is_group_first else None
+            creation = self.start("org", "create", org)
+            engine = engine or self.start_engine()
+            self.assertEqual(creation.wait(60), OK)
+            self.assertEqual(self.stop_engine(engine, f"{org} {self.send(org)['id']}"), 1)
 
     def run_on(self, org, group, script, count, *words):
         return self.run_program("run", "--group", group, "--on", f"employee.onboard.{org}", "--from-beginning",
@@ -267,7 +272,8 @@ class Tests(Case):
             self.send(org, {"exit": answer})
         script = self.handler("code=$(sed 's/.*\"exit\": *//; s/[^0-9].*//'); echo \"said $code\" >&2; exit $code\n")
         _, err = self.run_on(org, group, script, 3)
-        self.assertIn("exit_65 said 65", err)
+        self.assertRegex(err, r"attempt 1 failed: exit_65: becomes a dead letter")
+        self.assertEqual(err.count("said 65"), 1)
         letters = self.dead_letters(group, code=SOMETHING)
         self.assertEqual([(x["class"], x["code"], x["message"], x["attempts"]) for x in letters],
                          [("permanent", "exit_65", "said 65", 1)])
