@@ -3,6 +3,8 @@
 #include "client/call.h"
 #include "protocol/base/error.h"
 
+#include <assert.h>
+
 /** What the callback needs once the call is answered. */
 typedef struct json_call {
     kc_client *client;
@@ -69,6 +71,7 @@ static kc_err read_request(const kp_api *api, kc_bytes json, int16_t *version, k
  * request timeout. */
 static void fill_timeout(const kc_client *client, const kp_api *api, kc_bytes json, void *msg)
 {
+    assert(msg);
     const kp_field_desc *field = kc_field_of(api->request->root, "timeoutMs");
     if (field && field->type == KP_I32 && !kb_json_pointer(json, "/timeoutMs").ptr)
         *(int32_t *)(void *)((uint8_t *)msg + field->offset) = client->settings->request_timeout_ms;

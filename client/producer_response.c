@@ -45,20 +45,19 @@ static const char *cause_of(const kc_producer_batch *batch, char *text, size_t s
     const kc_topic *topic = queue->topic;
     const kc_meta_topic *meta = topic->meta;
     const kc_error *network = kn_pool_last_error(topic->producer->client->pool);
-    if (batch->last_err < KC_ERR_NOMEM && network->code != KC_OK) {
-        return network->text;
-    } else if (batch->last_err != KC_OK) {
+    // of our own codes the connection knows more
+    bool is_lost = batch->last_err < KC_ERR_NOMEM && network->code != KC_OK;
+    if (!is_lost && batch->last_err != KC_OK)
         snprintf(text, size, "last failure: %s, %s", kc_err_name(batch->last_err),
                  kc_err_text(batch->last_err));
-    } else if (queue->partition >= meta->partition_count) {
+    else if (!is_lost && queue->partition >= meta->partition_count)
         snprintf(text, size, "the topic has %d partitions only", (int)meta->partition_count);
-    } else if (meta->partitions[queue->partition].leader < 0) {
+    else if (!is_lost && meta->partitions[queue->partition].leader < 0)
         snprintf(text, size, "the partition has no leader");
-    } else if (network->code != KC_OK) {
+    else if (network->code != KC_OK)
         return network->text;
-    } else {
+    else
         snprintf(text, size, "the broker did not keep up");
-    }
     return text;
 }
 

@@ -2,6 +2,7 @@
  * Defaults of fields and structs, comparison with them, and the path of a fault. */
 #include "protocol/codec_internal.h"
 
+#include <assert.h>
 #include <stdio.h>
 
 const kp_field_desc *kp_field_of_tag(const kp_struct_desc *desc, int16_t version, uint32_t tag)
@@ -146,6 +147,7 @@ void kp_fault_name(kp_fault *fault, kc_bytes name)
 {
     if (!fault)
         return;
+    assert(name.ptr);
     const char *segment = (const char *)name.ptr;
     size_t len = name.len;
     size_t old_len = strlen(fault->path);
