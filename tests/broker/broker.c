@@ -25,7 +25,7 @@ static const char *environment(const char *name)
 {
     const char *value = getenv(name);
     if (!value || !*value) {
-        printf("%s is not set: run scripts/test, or scripts/kafka run -- COMMAND\n", name);
+        printf("skipped: %s is not set: run scripts/test, or scripts/kafka run -- COMMAND\n", name);
         exit(SKIPPED);
     }
     return value;
