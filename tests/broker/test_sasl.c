@@ -232,7 +232,8 @@ static void flow_for(flow *r, int64_t ms)
     }
 }
 
-static void flow_close(flow *r, uint32_t renewals)
+/** `is_seamless`: no connection is lost and no batch sent twice. */
+static void flow_close(flow *r, uint32_t renewals, bool is_seamless)
 {
     kc_client_stats stats;
     kc_producer_stats produced;
@@ -242,33 +243,36 @@ static void flow_close(flow *r, uint32_t renewals)
     ck_assert_msg(r->failed == 0, "%s", r->error.text);
     ck_assert_uint_eq(r->told, r->sent);
     ck_assert_uint_ge(r->sent, 1000);
-    ck_assert_uint_eq(produced.retries, 0);
     ck_assert_uint_ge(stats.reauthentications, renewals);
-    ck_assert_uint_le(stats.disconnects, 1); // the bootstrap connection
+    if (is_seamless) {
+        ck_assert_uint_eq(produced.retries, 0);
+        ck_assert_uint_le(stats.disconnects, 1); // the bootstrap connection
+    }
     printf("%u records, %llu renewals, %llu connections\n", r->sent,
            (unsigned long long)stats.reauthentications, (unsigned long long)stats.connects);
     kc_client_free(r->client);
 }
 
-static void produce_through_renewals(const char *mechanism, const char *const *properties)
+static void produce_through_renewals(const char *mechanism, const char *const *properties,
+                                     bool is_seamless)
 {
     flow r;
     flow_open(&r, mechanism, properties);
     flow_for(&r, RUN_MS);
-    flow_close(&r, RUN_MS / 2000);
+    flow_close(&r, RUN_MS / 2000, is_seamless);
 }
 
 START_TEST(plain_sessions_are_renewed_under_records)
 {
     static const char *const alice[] = {PASSWORD("alice"), "linger.ms", "0", NULL};
-    produce_through_renewals("PLAIN", alice);
+    produce_through_renewals("PLAIN", alice, true);
 }
 END_TEST
 
 START_TEST(scram_sessions_are_renewed_under_records)
 {
     static const char *const alice[] = {PASSWORD("alice"), "linger.ms", "0", NULL};
-    produce_through_renewals("SCRAM-SHA-512", alice);
+    produce_through_renewals("SCRAM-SHA-512", alice, true);
 }
 END_TEST
 
@@ -276,7 +280,9 @@ START_TEST(oauthbearer_sessions_are_renewed_under_records_with_fresh_tokens)
 {
     static const char *const quick[] = {"linger.ms", "0", NULL};
     token_life_ms = 4000; // and so tokens are refreshed by the way
-    produce_through_renewals("OAUTHBEARER", quick);
+    /* Not always seamless, README tells: a session ends with its token, and a connection has been seen
+     * to be lost before its renewal, which cost retries but no record. */
+    produce_through_renewals("OAUTHBEARER", quick, false);
     ck_assert_int_ge(asks, 3);
     token_life_ms = 3600000;
 }
