@@ -2,6 +2,7 @@
  * Sends and flushes from other threads than the client's own: records are copied into the thread's
  * queue and sent from there. */
 #include "client/producer_flow.h"
+#include "client/record_copy.h"
 #include "client/thread.h"
 #include "protocol/base/error.h"
 
@@ -17,54 +18,6 @@ typedef struct posted_record {
 } posted_record;
 
 #define PAYLOAD_MAX (KC_THREAD_ITEM_BYTES_MAX - sizeof(posted_record))
-
-static bool add(size_t *sum, size_t bytes)
-{
-    if (bytes > PAYLOAD_MAX - *sum)
-        return false;
-    *sum += bytes;
-    return true;
-}
-
-/** Bytes of the record's headers and slices; false: too many. */
-static bool measure(const kc_record *record, bool has_topic, size_t *bytes_out)
-{
-    size_t sum = 0;
-    bool fits = record->header_count <= PAYLOAD_MAX / sizeof(kc_header) &&
-                add(&sum, record->header_count * sizeof(kc_header)) && add(&sum, record->key.len) &&
-                add(&sum, record->value.len) && add(&sum, has_topic ? 0 : record->topic.len);
-    for (size_t i = 0; fits && i < record->header_count; i++)
-        fits = add(&sum, record->headers[i].name.len) && add(&sum, record->headers[i].value.len);
-    *bytes_out = sum;
-    return fits;
-}
-
-static kc_bytes copy_slice(uint8_t **at, kc_bytes from)
-{
-    if (!from.ptr)
-        return KC_NULL;
-    kc_bytes copy = kc_span(*at, from.len);
-    if (from.len > 0)
-        memcpy(*at, from.ptr, from.len);
-    *at += from.len;
-    return copy;
-}
-
-static void copy_record(posted_record *item, const kc_record *record)
-{
-    uint8_t *at = (uint8_t *)(item + 1);
-    kc_header *headers = (kc_header *)(void *)at;
-    at += record->header_count * sizeof *headers;
-    item->record = *record;
-    item->record.topic = item->topic ? KC_NULL : copy_slice(&at, record->topic);
-    item->record.key = copy_slice(&at, record->key);
-    item->record.value = copy_slice(&at, record->value);
-    item->record.headers = record->header_count > 0 ? headers : NULL;
-    for (size_t i = 0; i < record->header_count; i++) {
-        headers[i].name = copy_slice(&at, record->headers[i].name);
-        headers[i].value = copy_slice(&at, record->headers[i].value);
-    }
-}
 
 /* ---- on the client's thread ---- */
 
@@ -105,9 +58,10 @@ kc_err kc_producer_post(kc_producer *producer, kc_topic *topic, const kc_record 
                         kc_delivery_fn fn, void *user, kc_error *err)
 {
     static const kc_post_kind kind = {take_record, tell_failed};
+    kc_bytes name = topic ? KC_NULL : record->topic;
     size_t payload;
     void *data;
-    if (!measure(record, topic != NULL, &payload))
+    if (!kc_record_copy_bytes(record, name, PAYLOAD_MAX, &payload))
         return kb_error_set(err, KC_ERR_TOO_LARGE,
                             "a record from another thread has at most %zu bytes", PAYLOAD_MAX);
     kc_err reserved =
@@ -116,7 +70,7 @@ kc_err kc_producer_post(kc_producer *producer, kc_topic *topic, const kc_record 
         return kb_error_code(err, reserved);
     posted_record *item = data;
     *item = (posted_record){.producer = producer, .topic = topic, .fn = fn, .user = user};
-    copy_record(item, record);
+    kc_record_copy(&item->record, record, name, item + 1);
     kc_thread_commit(producer->client);
     return KC_OK;
 }

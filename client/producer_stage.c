@@ -7,6 +7,7 @@
  * grew older than delivery.timeout.ms, or when the cluster says that this client may not write to
  * the topic at all. */
 #include "client/producer_flow.h"
+#include "client/record_copy.h"
 #include "protocol/base/error.h"
 
 #include <kafkac/unstable/errors.h>
@@ -41,44 +42,22 @@ static size_t aligned(size_t bytes)
 
 static size_t staged_size(const kc_record *record)
 {
-    size_t bytes = sizeof(kc_staged) + record->header_count * sizeof(kc_header);
-    for (size_t i = 0; i < record->header_count; i++)
-        bytes += record->headers[i].name.len + record->headers[i].value.len;
-    return aligned(bytes + record->key.len + record->value.len);
-}
-
-static kc_bytes copy_bytes(uint8_t **pos, kc_bytes from)
-{
-    if (!from.ptr)
-        return KC_NULL;
-    kc_bytes copy = kc_span(*pos, from.len);
-    if (from.len > 0)
-        memcpy(*pos, from.ptr, from.len);
-    *pos += from.len;
-    return copy;
+    size_t behind;
+    (void)kc_record_copy_bytes(record, KC_NULL, SIZE_MAX,
+                               &behind); // kc_accum_check_size() bounds it
+    return aligned(sizeof(kc_staged) + behind);
 }
 
 static void stage_write(kc_staged *staged, size_t bytes, const kc_accum_item *item)
 {
-    const kc_record *record = item->record;
-    kc_header *headers = (kc_header *)(void *)(staged + 1);
-    uint8_t *pos = (uint8_t *)(headers + record->header_count);
     *staged = (kc_staged){
         .bytes = bytes,
-        .record = *record,
         .timestamp_ms = item->timestamp_ms,
         .created_us = item->created_us,
         .fn = item->fn,
         .user = item->user,
     };
-    staged->record.topic = KC_NULL;
-    staged->record.headers = headers;
-    for (size_t i = 0; i < record->header_count; i++) {
-        headers[i].name = copy_bytes(&pos, record->headers[i].name);
-        headers[i].value = copy_bytes(&pos, record->headers[i].value);
-    }
-    staged->record.key = copy_bytes(&pos, record->key);
-    staged->record.value = copy_bytes(&pos, record->value);
+    kc_record_copy(&staged->record, item->record, KC_NULL, staged + 1);
 }
 
 static kc_err add_block(kc_topic *topic, size_t bytes)
