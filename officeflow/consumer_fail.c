@@ -7,11 +7,11 @@
 #include "officeflow/consumer_core.h"
 #include "protocol/base/error.h"
 
+#include <kafkac/unstable/errors.h>
+
 #include <stdio.h>
 
 /* brokers' codes for a record that is too large */
-#define MESSAGE_TOO_LARGE     10
-#define RECORD_LIST_TOO_LARGE 18
 /* a record that is tried for ever must not gather memory for ever */
 #define HISTORY_TRIES_MAX    64
 #define WRITE_BACKOFF_MS     1000
@@ -85,8 +85,8 @@ static void on_written(kc_err err, const kc_error *error, int32_t partition, int
 
 static void write_failed(of_ctx *ctx, kc_err err, const kc_error *error)
 {
-    bool is_too_large =
-        err == MESSAGE_TOO_LARGE || err == RECORD_LIST_TOO_LARGE || err == KC_ERR_TOO_LARGE;
+    bool is_too_large = err == KC_E_MESSAGE_TOO_LARGE || err == KC_E_RECORD_LIST_TOO_LARGE ||
+                        err == KC_ERR_TOO_LARGE;
     if (is_too_large && ctx->verdict.stage == OF_STAGE_RETRY) {
         ctx->verdict.stage = OF_STAGE_DEAD;
         ctx->verdict.failure_class = OF_CLASS_TOO_LARGE;

@@ -9,6 +9,8 @@
 #include "officeflow/dlq_handler_core.h"
 #include "protocol/base/error.h"
 
+#include <kafkac/unstable/errors.h>
+
 #include <stdio.h>
 
 #define WRITE_BACKOFF_MS     1000
@@ -20,8 +22,6 @@
 /* no policy waits longer for a redrive: later is a mistake, or a stranger's */
 #define LATEST_MS (366LL * 24 * 3600 * 1000)
 /* brokers' codes for a record that is too large */
-#define MESSAGE_TOO_LARGE     10
-#define RECORD_LIST_TOO_LARGE 18
 
 /* ---- the heap ---- */
 
@@ -242,8 +242,8 @@ static void take_back_release(of_parked *p)
 
 static void write_failed(of_parked *p, kc_err err, const kc_error *error)
 {
-    bool is_too_large =
-        err == MESSAGE_TOO_LARGE || err == RECORD_LIST_TOO_LARGE || err == KC_ERR_TOO_LARGE;
+    bool is_too_large = err == KC_E_MESSAGE_TOO_LARGE || err == KC_E_RECORD_LIST_TOO_LARGE ||
+                        err == KC_ERR_TOO_LARGE;
     p->is_writing = false;
     take_back_release(p);
     if (!p->part) { // taken away: whoever has it now does it again

@@ -11,8 +11,7 @@
 
 #include <stdio.h>
 
-#define TOPIC_ALREADY_EXISTS 36
-#define ENSURE_TIMEOUT_MS    15000
+#define ENSURE_TIMEOUT_MS 15000
 
 typedef enum topic_state {
     TOPIC_UNKNOWN,

@@ -32,6 +32,12 @@ const of_policies *of_platform_policies(const of_platform *platform);
 kc_admin_result *of_admin_wait(of_platform *platform, kc_err started, kc_admin_waiter *waiter,
                                kc_error *err);
 
+/** What of_admin_wait() failed with: there may be no reason but that no answer came. */
+static inline kc_err of_admin_failed(const kc_error *err)
+{
+    return err->code != KC_OK ? err->code : KC_ERR_TIMEOUT;
+}
+
 /** Options with only a timeout. */
 static inline kc_admin_options of_admin_timeout(int32_t timeout_ms)
 {

@@ -44,11 +44,6 @@ int32_t of_scan_left_ms(int64_t deadline_us)
     return left < 1 ? 1 : left > INT32_MAX ? INT32_MAX : (int32_t)left;
 }
 
-static kc_err failed(const scanning *s)
-{
-    return s->err->code != KC_OK ? s->err->code : KC_ERR_TIMEOUT;
-}
-
 /* ---- what is there ---- */
 
 static kc_err list_partitions(scanning *s, const kc_cluster_info *cluster)
@@ -82,7 +77,7 @@ static kc_err describe(scanning *s)
                                               kc_admin_waiter_fn, &waiter, s->err);
     kc_admin_result *result = of_admin_wait(s->platform, started, &waiter, s->err);
     if (!result)
-        return failed(s);
+        return of_admin_failed(s->err);
     kc_err err = list_partitions(s, kc_admin_cluster(result));
     kc_admin_free(result);
     return err;
@@ -113,7 +108,7 @@ static kc_err ask_offsets(scanning *s, int64_t when, bool is_end)
                                            kc_admin_waiter_fn, &waiter, s->err);
     kc_admin_result *result = of_admin_wait(s->platform, started, &waiter, s->err);
     if (!result)
-        return failed(s);
+        return of_admin_failed(s->err);
     size_t count;
     const kc_topic_offset *answers = kc_admin_offsets(result, &count);
     kc_err err = KC_OK;

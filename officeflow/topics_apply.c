@@ -9,15 +9,10 @@
 #include "protocol/base/json.h"
 
 #include <kafkac/producer.h>
+#include <kafkac/unstable/errors.h>
 
-#define TOPIC_ALREADY_EXISTS 36
-#define SEEN_POLL_MS         50
-#define SEEN_POLL_MAX_MS     1000
-
-static kc_err waited(const kc_error *err)
-{
-    return err->code != KC_OK ? err->code : KC_ERR_TIMEOUT;
-}
+#define SEEN_POLL_MS     50
+#define SEEN_POLL_MAX_MS 1000
 
 static void note_failure(of_plan *plan, of_planned *item, kc_err code, kc_bytes message)
 {
@@ -52,11 +47,11 @@ static kc_err create_all(of_platform *platform, of_plan *plan, int32_t timeout_m
                                             kc_admin_waiter_fn, &waiter, err);
     kc_admin_result *result = of_admin_wait(platform, started, &waiter, err);
     if (!result)
-        return waited(err);
+        return of_admin_failed(err);
     for (size_t i = 0; i < kc_admin_count(result); i++) {
         const kc_admin_item *answer = kc_admin_item_at(result, i);
         of_planned *item = of_plan_find(plan, answer->name);
-        if (item && answer->err != KC_OK && answer->err != TOPIC_ALREADY_EXISTS)
+        if (item && answer->err != KC_OK && answer->err != KC_E_TOPIC_ALREADY_EXISTS)
             note_failure(plan, item, answer->err, answer->message);
     }
     kc_admin_free(result);
@@ -73,7 +68,7 @@ static kc_err alter_one(of_platform *platform, of_plan *plan, of_planned *item, 
         item->config_count, &options, kc_admin_waiter_fn, &waiter, err);
     kc_admin_result *result = of_admin_wait(platform, started, &waiter, err);
     if (!result)
-        return waited(err);
+        return of_admin_failed(err);
     const kc_admin_item *answer = kc_admin_item_at(result, 0);
     if (answer && answer->err != KC_OK)
         note_failure(plan, item, answer->err, answer->message);
@@ -111,7 +106,7 @@ static kc_err ask_leaders(of_platform *platform, of_plan *plan, int32_t timeout_
                                               kc_admin_waiter_fn, &waiter, err);
     kc_admin_result *result = of_admin_wait(platform, started, &waiter, err);
     if (!result)
-        return waited(err);
+        return of_admin_failed(err);
     const kc_cluster_info *cluster = kc_admin_cluster(result);
     *all_out = cluster->topic_count >= count;
     for (size_t i = 0; i < cluster->topic_count; i++)

@@ -227,7 +227,7 @@ static kc_err compare_topics(of_platform *platform, of_plan *plan, int32_t timeo
                                               kc_admin_waiter_fn, &waiter, err);
     kc_admin_result *result = of_admin_wait(platform, started, &waiter, err);
     if (!result)
-        return err ? err->code : KC_ERR_TIMEOUT;
+        return of_admin_failed(err);
     const kc_cluster_info *cluster = kc_admin_cluster(result);
     plan->brokers = (int32_t)cluster->broker_count;
     plan->cluster_id = kb_arena_printf(&plan->arena, KC_FMT, KC_ARG(cluster->cluster_id));
@@ -267,9 +267,7 @@ kc_err of_plan_describe(of_platform *platform, of_plan *plan,
     kc_err started = kc_admin_describe_configs(platform->client, KC_RESOURCE_TOPIC, names, count,
                                                &options, kc_admin_waiter_fn, &waiter, err);
     *result_out = of_admin_wait(platform, started, &waiter, err);
-    if (*result_out)
-        return KC_OK;
-    return err->code != KC_OK ? err->code : KC_ERR_TIMEOUT;
+    return *result_out ? KC_OK : of_admin_failed(err);
 }
 
 static bool is_present(const of_planned *item)
@@ -312,7 +310,7 @@ static kc_err ask_cluster(of_platform *platform, of_plan *plan, int32_t timeout_
                                               kc_admin_waiter_fn, &waiter, err);
     kc_admin_result *result = of_admin_wait(platform, started, &waiter, err);
     if (!result)
-        return err ? err->code : KC_ERR_TIMEOUT;
+        return of_admin_failed(err);
     plan->brokers = (int32_t)kc_admin_cluster(result)->broker_count;
     kc_admin_free(result);
     return KC_OK;

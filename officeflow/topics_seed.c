@@ -7,8 +7,7 @@
 #include "officeflow/topics_plan.h"
 #include "protocol/base/error.h"
 
-/** What Kafka answers when the group got a member meanwhile. */
-#define UNKNOWN_MEMBER_ID 25
+#include <kafkac/unstable/errors.h>
 
 typedef struct seed_topic {
     kc_bytes name;
@@ -24,11 +23,6 @@ typedef struct seeding {
     kc_admin_options options;
     kc_error *err;
 } seeding;
-
-static kc_err failed(const seeding *s)
-{
-    return s->err->code != KC_OK ? s->err->code : KC_ERR_TIMEOUT;
-}
 
 /** Does the group read this topic: by its patterns, or as its own delayed retries? */
 static bool is_read_by(const of_group_spec *group, kc_bytes topic)
@@ -81,7 +75,7 @@ static kc_err keep_uncommitted(const seeding *s, const char *group, kc_topic_off
                                                  &s->options, kc_admin_waiter_fn, &waiter, s->err);
     kc_admin_result *result = of_admin_wait(s->platform, started, &waiter, s->err);
     if (!result)
-        return failed(s);
+        return of_admin_failed(s->err);
     size_t committed_count, missing = 0;
     const kc_topic_offset *committed = kc_admin_offsets(result, &committed_count);
     for (size_t i = 0; i < *count; i++) {
@@ -104,7 +98,7 @@ static kc_err resolve_beginnings(const seeding *s, kc_topic_offset *list, size_t
                                            kc_admin_waiter_fn, &waiter, s->err);
     kc_admin_result *result = of_admin_wait(s->platform, started, &waiter, s->err);
     if (!result)
-        return failed(s);
+        return of_admin_failed(s->err);
     size_t found_count, known = 0;
     const kc_topic_offset *found = kc_admin_offsets(result, &found_count);
     for (size_t i = 0; i < *count; i++) {
@@ -128,14 +122,14 @@ static kc_err commit(const seeding *s, const kc_topic_offset *list, size_t count
                                      &s->options, kc_admin_waiter_fn, &waiter, s->err);
     kc_admin_result *result = of_admin_wait(s->platform, started, &waiter, s->err);
     if (!result)
-        return failed(s);
+        return of_admin_failed(s->err);
     size_t answer_count;
     const kc_topic_offset *answers = kc_admin_offsets(result, &answer_count);
     kc_err err = KC_OK;
     for (size_t i = 0; i < answer_count; i++) {
         if (answers[i].err == KC_OK)
             seed->seeded++;
-        else if (answers[i].err == UNKNOWN_MEMBER_ID)
+        else if (answers[i].err == KC_E_UNKNOWN_MEMBER_ID) // the group got a member meanwhile
             seed->is_active = true;
         else if (err == KC_OK)
             err = kb_error_set(s->err, answers[i].err,
@@ -174,7 +168,7 @@ static kc_err find_active(const seeding *s, of_group_seed *seeds)
                                               &s->options, kc_admin_waiter_fn, &waiter, s->err);
     kc_admin_result *result = of_admin_wait(s->platform, started, &waiter, s->err);
     if (!result)
-        return failed(s);
+        return of_admin_failed(s->err);
     size_t count;
     const kc_group_description *groups = kc_admin_group_descriptions(result, &count);
     for (size_t g = 0; g < count; g++)
@@ -221,7 +215,7 @@ static kc_err find_topics(seeding *s)
                                               kc_admin_waiter_fn, &waiter, s->err);
     kc_admin_result *described = of_admin_wait(s->platform, started, &waiter, s->err);
     if (!described)
-        return failed(s);
+        return of_admin_failed(s->err);
     const kc_cluster_info *cluster = kc_admin_cluster(described);
     kc_err result = make_room(s, cluster->topic_count);
     for (size_t i = 0; i < cluster->topic_count && result == KC_OK; i++)
