@@ -11,6 +11,7 @@ typedef struct fail_alloc {
     size_t fail_at;     /**< this call fails, counted from 0; SIZE_MAX: none */
     bool keeps_failing; /**< and all after it                            */
     size_t calls;       /**< malloc and realloc so far                       */
+    size_t held;        /**< blocks not given back                           */
 } fail_alloc;
 
 static inline bool fail_alloc_fails(fail_alloc *state)
@@ -19,19 +20,24 @@ static inline bool fail_alloc_fails(fail_alloc *state)
     return call == state->fail_at || (state->keeps_failing && call > state->fail_at);
 }
 
-static void *fail_alloc_malloc(size_t size, void *user)
-{
-    return fail_alloc_fails(user) ? NULL : malloc(size);
-}
-
 static void *fail_alloc_realloc(void *ptr, size_t size, void *user)
 {
-    return fail_alloc_fails(user) ? NULL : realloc(ptr, size);
+    fail_alloc *state = user;
+    if (fail_alloc_fails(state))
+        return NULL;
+    state->held += !ptr;
+    return realloc(ptr, size);
+}
+
+static void *fail_alloc_malloc(size_t size, void *user)
+{
+    return fail_alloc_realloc(NULL, size, user);
 }
 
 static void fail_alloc_free(void *ptr, void *user)
 {
-    (void)user;
+    fail_alloc *state = user;
+    state->held -= ptr != NULL;
     free(ptr);
 }
 

@@ -11,6 +11,7 @@
 #include "protocol/base/mem.h"
 
 #include <stdlib.h>
+#include <string.h>
 
 /* Exactly sized, so that a read behind the end is seen. Free with kb_mem_free. */
 static inline kc_bytes vector_bytes(kb_mem *mem, const char *hex)
@@ -22,6 +23,18 @@ static inline kc_bytes vector_bytes(kb_mem *mem, const char *hex)
         to[i] = (uint8_t)strtoul(pair, NULL, 16);
     }
     return kc_span(to, len);
+}
+
+/* The first `len` bytes in a block of their own, so that a read behind them is seen. Free with
+ * vector_free(). */
+static inline kc_bytes vector_cut(kb_mem *mem, kc_bytes whole, size_t len)
+{
+    uint8_t *block = kb_mem_alloc(mem, len);
+    if (!block)
+        abort();
+    if (len > 0)
+        memcpy(block, whole.ptr, len);
+    return kc_span(block, len);
 }
 
 static inline void vector_free(kb_mem *mem, kc_bytes bytes)

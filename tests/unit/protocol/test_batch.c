@@ -162,24 +162,13 @@ END_TEST
 
 /* ---- broken batches ---- */
 
-/* The first `len` bytes in a block of their own, so that a read behind them is seen. Free with
- * vector_free(). */
-static kc_bytes cut(kc_bytes whole, size_t len)
-{
-    uint8_t *block = kb_mem_alloc(&mem, len);
-    ck_assert_ptr_nonnull(block);
-    if (len > 0)
-        memcpy(block, whole.ptr, len);
-    return kc_span(block, len);
-}
-
 START_TEST(a_batch_cut_at_any_byte_is_left_for_later)
 {
     begin();
     for (size_t i = 0; i < 5; i++) {
         kc_bytes whole = vector_bytes(&mem, codec_vectors[i].hex);
         for (size_t len = 0; len < whole.len; len++) {
-            kc_bytes part = cut(whole, len);
+            kc_bytes part = vector_cut(&mem, whole, len);
             kc_bytes rest = part;
             kp_batch b;
             ck_assert_int_eq(kp_batch_next(&rest, true, &b), KC_ERR_END);
@@ -219,7 +208,7 @@ START_TEST(records_cut_at_any_byte_are_malformed)
         if (kp_codec_is_built(codec_vectors[i].codec)) {
             ck_assert_int_eq(kp_batch_plain(&b, &scratch, &records), KC_OK);
             for (size_t len = 0; len < records.len; len++) {
-                kc_bytes part = cut(records, len);
+                kc_bytes part = vector_cut(&mem, records, len);
                 ck_assert_int_eq(read_all(&b, part), KC_ERR_MALFORMED);
                 vector_free(&mem, part);
             }
@@ -237,7 +226,7 @@ START_TEST(a_batch_cut_at_any_byte_whose_length_says_so_is_refused)
         kp_codec codec = codec_vectors[i].codec;
         kc_bytes whole = vector_bytes(&mem, codec_vectors[i].hex);
         for (size_t len = KP_BATCH_AT_MAGIC + 1; len < whole.len; len++) {
-            kc_bytes part = cut(whole, len);
+            kc_bytes part = vector_cut(&mem, whole, len);
             kc_bytes rest = part;
             kc_bytes records;
             kp_batch b;

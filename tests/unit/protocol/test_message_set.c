@@ -184,17 +184,6 @@ enum {
     VECTORS = sizeof vectors / sizeof *vectors
 };
 
-/* The first `len` bytes in a block of their own, so that a read behind them is seen. Free with
- * vector_free(). */
-static kc_bytes cut(kc_bytes whole, size_t len)
-{
-    uint8_t *block = kb_mem_alloc(&mem, len);
-    ck_assert_ptr_nonnull(block);
-    if (len > 0)
-        memcpy(block, whole.ptr, len);
-    return kc_span(block, len);
-}
-
 START_TEST(a_set_cut_at_any_byte_is_left_for_later)
 {
     begin();
@@ -202,7 +191,7 @@ START_TEST(a_set_cut_at_any_byte_is_left_for_later)
         kc_bytes whole = vector_bytes(&mem, vectors[v]);
         size_t first = 12 + kp_load32(whole.ptr + 8);
         for (size_t len = 0; len < first; len++) {
-            kc_bytes part = cut(whole, len);
+            kc_bytes part = vector_cut(&mem, whole, len);
             kc_bytes rest = part;
             kp_message_set set;
             ck_assert_int_eq(kp_message_set_next(&rest, true, &scratch, &set), KC_ERR_END);
@@ -223,7 +212,7 @@ START_TEST(a_message_cut_at_any_byte_whose_size_says_so_is_refused)
         kc_bytes whole = vector_bytes(&mem, vectors[v]);
         size_t first = 12 + kp_load32(whole.ptr + 8);
         for (size_t len = 17; len < first; len++) {
-            kc_bytes part = cut(whole, len);
+            kc_bytes part = vector_cut(&mem, whole, len);
             kp_store32((uint8_t *)(uintptr_t)part.ptr + 8, (uint32_t)len - 12);
             for (int check_crc = 0; check_crc < 2; check_crc++) {
                 kc_bytes rest = part;
@@ -268,7 +257,7 @@ START_TEST(a_compressed_set_cut_at_any_byte_inside_is_refused)
             kp_message_set set;
             kp_record r;
             put_cut_wrapper(whole, len);
-            kc_bytes part = cut(kb_buf_bytes(&made), made.len);
+            kc_bytes part = vector_cut(&mem, kb_buf_bytes(&made), made.len);
             kc_bytes rest = part;
             /* xerial's header alone is a stream of nothing */
             bool is_empty = codec == KP_CODEC_SNAPPY && len == 16;

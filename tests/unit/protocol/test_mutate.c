@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: LicenseRef-OfficeFlow
  * Mutation: of messages, which still encode and differ; of bytes, most of which no decoder takes. */
 #include "message_vectors.h"
+#include "random_message.h"
 
 #include <kafkac/mutate.h>
 
@@ -13,24 +14,6 @@ static kc_arena *new_arena(void)
     return arena;
 }
 
-static void *random_message(const kc_schema *schema, int16_t version, uint64_t seed,
-                            kc_arena *arena)
-{
-    void *msg = NULL;
-    ck_assert_int_eq(kc_message_random(schema, version, seed, arena, &msg), KC_OK);
-    return msg;
-}
-
-static kc_bytes encode(const kc_schema *schema, int16_t version, const void *msg, kc_arena *arena)
-{
-    kc_bytes bytes;
-    kc_fault fault;
-    kc_err err = kc_message_encode(schema, version, msg, arena, &bytes, &fault);
-    if (err != KC_OK)
-        ck_abort_msg("%s v%d: %d %s in %s", schema->name, version, err, fault.reason, fault.path);
-    return bytes;
-}
-
 /* A mutant of a shallow copy: it encodes to other bytes, and what both point to is as it was. */
 static void assert_mutates(const kc_schema *schema, int16_t version, uint64_t seed, kc_arena *arena)
 {
@@ -38,7 +21,7 @@ static void assert_mutates(const kc_schema *schema, int16_t version, uint64_t se
     kc_mutation mutation = {0};
     void *back = NULL;
     void *msg = random_message(schema, version, seed, arena);
-    kc_bytes before = encode(schema, version, msg, arena);
+    kc_bytes before = encoded(schema, version, msg, arena);
     memcpy(&mutant, msg, schema->root->size);
     kc_err err = kc_mutate_message(schema, version, &mutant, seed, arena, &mutation);
     if (err == KC_ERR_END) {
@@ -47,12 +30,12 @@ static void assert_mutates(const kc_schema *schema, int16_t version, uint64_t se
     }
     ck_assert_int_eq(err, KC_OK);
     ck_assert_ptr_nonnull(mutation.what);
-    kc_bytes after = encode(schema, version, &mutant, arena);
+    kc_bytes after = encoded(schema, version, &mutant, arena);
     ck_assert_int_eq(kc_message_decode(schema, version, after, arena, &back, NULL), KC_OK);
     if (kc_bytes_equal(before, after))
         ck_abort_msg("%s v%d seed %d: %s of %s changes nothing", schema->name, version, (int)seed,
                      mutation.what, mutation.path);
-    if (!kc_bytes_equal(before, encode(schema, version, msg, arena)))
+    if (!kc_bytes_equal(before, encoded(schema, version, msg, arena)))
         ck_abort_msg("%s v%d seed %d: %s of %s reaches the original", schema->name, version,
                      (int)seed, mutation.what, mutation.path);
 }
@@ -84,7 +67,7 @@ START_TEST(the_same_seed_makes_the_same_change_and_another_seed_another)
             void *msg = random_message(schema, 12, 1, arena);
             ck_assert_int_eq(kc_mutate_message(schema, 12, msg, seed + i / 2, arena, &mutation[i]),
                              KC_OK);
-            bytes[i] = encode(schema, 12, msg, arena);
+            bytes[i] = encoded(schema, 12, msg, arena);
         }
         ck_assert(kc_bytes_equal(bytes[0], bytes[1]));
         ck_assert_str_eq(mutation[0].what, mutation[1].what);
@@ -168,9 +151,9 @@ START_TEST(without_memory_a_message_stays_as_it_was)
         kc_arena *little = kc_arena_new(NULL, 2200);
         ck_assert_ptr_nonnull(little);
         void *msg = random_message(schema, 12, seed, plenty);
-        kc_bytes before = encode(schema, 12, msg, plenty);
+        kc_bytes before = encoded(schema, 12, msg, plenty);
         kc_err err = kc_mutate_message(schema, 12, msg, seed, little, NULL);
-        kc_bytes after = encode(schema, 12, msg, plenty);
+        kc_bytes after = encoded(schema, 12, msg, plenty);
         ck_assert(err == KC_OK || err == KC_ERR_NOMEM);
         ck_assert(kc_bytes_equal(before, after) == (err == KC_ERR_NOMEM));
         refused += err == KC_ERR_NOMEM;
@@ -241,7 +224,7 @@ START_TEST(every_kind_of_lie_comes_about)
     kc_arena *arena = new_arena();
     for (uint64_t seed = 0; seed < SEEDS; seed++) {
         kc_mutation mutation;
-        kc_bytes bytes = encode(schema, 16, random_message(schema, 16, seed, arena), arena);
+        kc_bytes bytes = encoded(schema, 16, random_message(schema, 16, seed, arena), arena);
         ck_assert_int_eq(kc_mutate_bytes(schema, 16, bytes, seed, arena, &bytes, &mutation), KC_OK);
         note(names, seen, 7, mutation.what);
         kc_arena_reset(arena);
@@ -263,7 +246,7 @@ START_TEST(a_repeated_tag_is_refused_for_its_order)
         kc_mutation mutation;
         kc_fault fault;
         void *back;
-        kc_bytes bytes = encode(&kp_request_header_message, 2, &msg, arena);
+        kc_bytes bytes = encoded(&kp_request_header_message, 2, &msg, arena);
         ck_assert_int_eq(
             kc_mutate_bytes(&kp_request_header_message, 2, bytes, seed, arena, &bytes, &mutation),
             KC_OK);
