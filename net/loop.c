@@ -88,7 +88,8 @@ void kn_loop_free(kn_loop *loop)
 {
     if (!loop)
         return;
-    assert(!loop->in_turn);
+    assert(!loop->in_turn ||
+           kn_loop_is_forked(loop)); // a child has the turn of a thread it has not
     close_fds(loop);
     kb_mem_free(loop->mem, loop);
 }
