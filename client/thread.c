@@ -38,7 +38,8 @@ typedef struct waiting_run {
     kc_post_fn fn;
     void *user;
     bool is_done;
-    struct waiting_run *next;
+    kc_err err; /**< KC_ERR_STATE: the thread ended before it ran */
+    kb_list node;
 } waiting_run;
 
 /** How often this process was forked off: a child has neither the thread nor a usable mutex, and must
@@ -59,12 +60,12 @@ struct kc_thread {
     pthread_t id;
     unsigned forks; /**< when it was started */
     pthread_mutex_t mutex;
-    pthread_cond_t changed; /**< room in the queue, a run that ended */
-    post_queue filling;     /**< under the mutex                      */
-    uint64_t posted_bytes;  /**< ever; under the mutex                */
-    bool is_woken;          /**< since it looked last; under the mutex */
-    waiting_run *runs;      /**< oldest first; under the mutex        */
-    bool is_stopping;       /**< under the mutex                      */
+    pthread_cond_t ended;  /**< a run did                             */
+    post_queue filling;    /**< under the mutex                       */
+    uint64_t posted_bytes; /**< ever; under the mutex                 */
+    bool is_woken;         /**< since it looked last; under the mutex */
+    kb_list runs;          /**< oldest first; under the mutex         */
+    bool is_stopping;      /**< under the mutex                       */
     /* the client's thread alone */
     post_queue taking;
     size_t taken;         /**< bytes of `taking` */
@@ -178,8 +179,6 @@ static bool swap(kc_thread *thread)
     thread->taking = full;
     thread->taken = 0;
     thread->is_woken = full.len > 0;
-    if (full.len > 0)
-        pthread_cond_broadcast(&thread->changed);
     pthread_mutex_unlock(&thread->mutex);
     return full.len > 0;
 }
@@ -223,21 +222,17 @@ kc_err kc_client_run(kc_client *client, kc_post_fn fn, void *user)
         return KC_ERR_FORKED;
     waiting_run run = {.fn = fn, .user = user};
     pthread_mutex_lock(&thread->mutex);
-    bool is_stopping = thread->is_stopping;
-    waiting_run **end = &thread->runs;
-    while (!is_stopping && *end)
-        end = &(*end)->next;
-    if (!is_stopping)
-        *end = &run;
-    pthread_mutex_unlock(&thread->mutex);
-    if (is_stopping)
-        return KC_ERR_STATE;
-    kn_loop_wake(client->loop);
-    pthread_mutex_lock(&thread->mutex);
+    if (thread->is_stopping) {
+        run.err = KC_ERR_STATE;
+        run.is_done = true;
+    } else {
+        kb_list_push_back(&thread->runs, &run.node);
+        kn_loop_wake(client->loop);
+    }
     while (!run.is_done)
-        pthread_cond_wait(&thread->changed, &thread->mutex);
+        pthread_cond_wait(&thread->ended, &thread->mutex);
     pthread_mutex_unlock(&thread->mutex);
-    return KC_OK;
+    return run.err;
 }
 
 /* ---- the thread ---- */
@@ -246,19 +241,31 @@ kc_err kc_client_run(kc_client *client, kc_post_fn fn, void *user)
 static waiting_run *next_run(kc_thread *thread, bool *is_stopping_out)
 {
     pthread_mutex_lock(&thread->mutex);
-    waiting_run *run = thread->runs;
+    kb_list *node = kb_list_pop_front(&thread->runs);
     *is_stopping_out = thread->is_stopping;
-    if (run)
-        thread->runs = run->next;
     pthread_mutex_unlock(&thread->mutex);
-    return run;
+    return node ? KB_CONTAINER(node, waiting_run, node) : NULL;
 }
 
 static void finish_run(kc_thread *thread, waiting_run *run)
 {
     pthread_mutex_lock(&thread->mutex);
     run->is_done = true;
-    pthread_cond_broadcast(&thread->changed);
+    pthread_cond_broadcast(&thread->ended);
+    pthread_mutex_unlock(&thread->mutex);
+}
+
+/** The thread ends by itself: nobody waits for it. */
+static void fail_runs(kc_thread *thread)
+{
+    pthread_mutex_lock(&thread->mutex);
+    thread->is_stopping = true;
+    for (kb_list *node; (node = kb_list_pop_front(&thread->runs));) {
+        waiting_run *run = KB_CONTAINER(node, waiting_run, node);
+        run->err = KC_ERR_STATE;
+        run->is_done = true;
+    }
+    pthread_cond_broadcast(&thread->ended);
     pthread_mutex_unlock(&thread->mutex);
 }
 
@@ -279,7 +286,8 @@ static void *work(void *user)
         if (turned != KC_OK && turned != KC_ERR_AGAIN) {
             kb_log_line(&client->log, KC_LOG_ERROR, "the client's thread ends: %s",
                         kc_err_text(turned));
-            return NULL;
+            fail_runs(thread);
+            break;
         }
     }
     return NULL;
@@ -319,6 +327,7 @@ kc_err kc_client_start(kc_client *client, kc_error *err)
     pthread_once(&once, watch_forks);
     client->thread = thread;
     thread->forks = atomic_load(&forks);
+    kb_list_init(&thread->runs);
     thread->filling.data = kb_mem_alloc(&client->mem, KC_THREAD_QUEUE_BYTES);
     thread->taking.data = kb_mem_alloc(&client->mem, KC_THREAD_QUEUE_BYTES);
     if (!thread->filling.data || !thread->taking.data) {
@@ -326,7 +335,7 @@ kc_err kc_client_start(kc_client *client, kc_error *err)
         return kb_error_code(err, KC_ERR_NOMEM);
     }
     pthread_mutex_init(&thread->mutex, NULL);
-    pthread_cond_init(&thread->changed, NULL);
+    pthread_cond_init(&thread->ended, NULL);
     pthread_mutex_lock(&thread->mutex); /* until its id is written */
     int failed = create(client);
     pthread_mutex_unlock(&thread->mutex);
@@ -381,7 +390,7 @@ void kc_thread_end(kc_client *client)
     /* In a child there is no such thread, and the mutex may be held by it for ever. */
     if (!client->is_forked) {
         pthread_mutex_destroy(&thread->mutex);
-        pthread_cond_destroy(&thread->changed);
+        pthread_cond_destroy(&thread->ended);
     }
     free_thread(client);
 }
