@@ -87,11 +87,14 @@ static void on_frame(void *user, const kn_frame_event *event)
         };
         client->traffic_fn(&told, client->traffic_user);
     }
+    const kb_log *log = kc_client_log(client, KC_DEBUG_WIRE);
+    if (!kb_log_is_on(log, KC_LOG_DEBUG))
+        return;
     char time[25], latency[48] = "";
     kb_time_format(kn_loop_wall_ms(client->loop), time);
     if (event->is_response)
         snprintf(latency, sizeof latency, ",\"latencyUs\":%lld", (long long)event->latency_us);
-    kb_log_line(kc_client_log(client, KC_DEBUG_WIRE), KC_LOG_DEBUG,
+    kb_log_line(log, KC_LOG_DEBUG,
                 "{\"time\":\"%s\",\"wire\":\"%s\",\"broker\":%d,\"api\":\"%s\",\"version\":%d,"
                 "\"correlationId\":%d,\"bytes\":%zu%s}",
                 time, event->is_response ? "response" : "request", (int)event->broker_id,
