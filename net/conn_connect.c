@@ -129,6 +129,12 @@ static kc_err begin_attempt(kn_conn *conn, size_t number, kc_error *err)
     return KC_OK;
 }
 
+static void wake_next(kn_conn *conn)
+{
+    kn_conn_wake_by(conn, conn->setup_deadline_us < conn->next_attempt_us ? conn->setup_deadline_us
+                                                                          : conn->next_attempt_us);
+}
+
 /** One more address joins; those that fail at once make room for the next. */
 static void begin_next(kn_conn *conn)
 {
@@ -141,14 +147,10 @@ static void begin_next(kn_conn *conn)
             return;
         }
     }
-    int64_t next_us = conn->setup_deadline_us;
-    conn->next_attempt_us = INT64_MAX;
-    if (conn->tried < conn->lookup.count) {
-        conn->next_attempt_us = kn_loop_now_us(conn->env->loop) + KN_ATTEMPT_DELAY_US;
-        if (next_us > conn->next_attempt_us)
-            next_us = conn->next_attempt_us;
-    }
-    kn_conn_wake_by(conn, next_us);
+    conn->next_attempt_us = conn->tried < conn->lookup.count
+                                ? kn_loop_now_us(conn->env->loop) + KN_ATTEMPT_DELAY_US
+                                : INT64_MAX;
+    wake_next(conn);
 }
 
 /** The families by turns, beginning with the first address's, each in its order (RFC 8305, 4). */
@@ -212,8 +214,6 @@ void kn_conn_connect_timer(kn_conn *conn)
     } else if (conn->state == KN_CONN_CONNECTING && now_us >= conn->next_attempt_us) {
         begin_next(conn);
     } else {
-        kn_conn_wake_by(conn, conn->setup_deadline_us < conn->next_attempt_us
-                                  ? conn->setup_deadline_us
-                                  : conn->next_attempt_us);
+        wake_next(conn);
     }
 }

@@ -3,6 +3,8 @@
  * so that they may be replaced meanwhile, and everything wiped at the end. */
 #include "net/sasl.h"
 
+#include "protocol/base/text.h"
+
 #include <assert.h>
 #include <stdarg.h>
 #include <stdio.h>
@@ -130,13 +132,6 @@ kn_sasl_status kn_sasl_send(kn_sasl *sasl)
 
 const char *kn_sasl_quote(char out[KN_SASL_QUOTE_MAX + 1], kc_bytes text)
 {
-    size_t len = text.len < KN_SASL_QUOTE_MAX ? text.len : KN_SASL_QUOTE_MAX;
-    for (size_t i = 0; i < len; i++) {
-        char c = (char)text.ptr[i];
-        out[i] = '?';
-        if (c >= 0x20 && c < 0x7f)
-            out[i] = c;
-    }
-    out[len] = 0;
+    kb_text_printable(out, KN_SASL_QUOTE_MAX + 1, text);
     return out;
 }

@@ -20,9 +20,8 @@ static void on_keylog(const SSL *ssl, const char *line)
 static kc_err load(kn_tls_network *network, kc_error *err)
 {
     SSL_CTX *ctx = NULL;
-    kn_tls_stamps stamps;
-    kn_tls_conf_look(&network->options.settings, &stamps); /* before: a change meanwhile is seen */
-    network->stamps = stamps;
+    /* before: a change meanwhile is seen */
+    kn_tls_conf_look(&network->options.settings, &network->stamps);
     KB_TRY(kn_tls_conf_build(network->options.mem, &network->options.settings, &ctx, err));
     SSL_CTX_set_session_cache_mode(ctx, SSL_SESS_CACHE_CLIENT | SSL_SESS_CACHE_NO_INTERNAL);
     SSL_CTX_sess_set_new_cb(ctx, kn_tls_session_keep);

@@ -7,6 +7,7 @@
  * made printable. */
 #include "net/tls_core.h"
 #include "protocol/base/error.h"
+#include "protocol/base/text.h"
 
 #include <openssl/err.h>
 #include <openssl/x509v3.h>
@@ -35,9 +36,8 @@ typedef struct quote {
 
 static void put_printable(quote *out, const uint8_t *ptr, size_t len)
 {
-    for (size_t i = 0; i < len && out->len + 1 < sizeof out->text; i++)
-        out->text[out->len++] = (char)(ptr[i] >= 0x20 && ptr[i] < 0x7f ? ptr[i] : '?');
-    out->text[out->len] = 0;
+    out->len +=
+        kb_text_printable(out->text + out->len, sizeof out->text - out->len, kc_span(ptr, len));
 }
 
 static void put_item(quote *out, const uint8_t *ptr, size_t len)

@@ -467,6 +467,15 @@ static inline bool is_blank(uint8_t byte)
     return byte == ' ' || byte == '\t' || byte == '\r' || byte == '\n';
 }
 
+size_t kb_text_printable(char *out, size_t cap, kc_bytes text)
+{
+    size_t len = text.len < cap ? text.len : cap - 1;
+    for (size_t i = 0; i < len; i++)
+        out[i] = (char)(text.ptr[i] >= 0x20 && text.ptr[i] < 0x7f ? text.ptr[i] : '?');
+    out[len] = 0;
+    return len;
+}
+
 kc_bytes kb_text_trim(kc_bytes text)
 {
     while (text.len > 0 && is_blank(text.ptr[0]))
