@@ -43,19 +43,11 @@ static void print_scalar(kb_json_writer *w, const kp_field_desc *field, const vo
         kb_json_bool(w, *(const bool *)value);
         break;
     case KP_I8:
-        kb_json_int(w, *(const int8_t *)value);
-        break;
     case KP_I16:
-        kb_json_int(w, *(const int16_t *)value);
-        break;
     case KP_U16:
-        kb_json_int(w, *(const uint16_t *)value);
-        break;
     case KP_I32:
-        kb_json_int(w, *(const int32_t *)value);
-        break;
     case KP_I64:
-        kb_json_int(w, *(const int64_t *)value);
+        kb_json_int(w, kp_int_get(field->type, value));
         break;
     case KP_F64:
         kb_json_double(w, *(const double *)value);
@@ -235,32 +227,34 @@ static kc_err read_uuid(reader *r, kb_json_type type, kc_uuid *out)
     return KC_OK;
 }
 
+static kc_err read_number(reader *r, const kp_field_desc *field, kb_json_type type, void *out)
+{
+    static const struct {
+        int64_t min, max;
+    } ranges[] = {[KP_I8] = {INT8_MIN, INT8_MAX},
+                  [KP_I16] = {INT16_MIN, INT16_MAX},
+                  [KP_U16] = {0, UINT16_MAX},
+                  [KP_I32] = {INT32_MIN, INT32_MAX},
+                  [KP_I64] = {INT64_MIN, INT64_MAX}};
+    int64_t number = 0;
+    KB_TRY(read_int(r, type, ranges[field->type].min, ranges[field->type].max, &number));
+    kp_int_set(field->type, out, number);
+    return KC_OK;
+}
+
 static kc_err read_scalar(reader *r, const kp_field_desc *field, kb_json_type type, void *out)
 {
-    int64_t number = 0;
     switch (field->type) {
     case KP_BOOL:
         *(bool *)out = type == KB_JSON_TRUE;
         return type == KB_JSON_TRUE || type == KB_JSON_FALSE ? KC_OK
                                                              : wrong(r, "expected true or false");
     case KP_I8:
-        KB_TRY(read_int(r, type, INT8_MIN, INT8_MAX, &number));
-        *(int8_t *)out = (int8_t)number;
-        return KC_OK;
     case KP_I16:
-        KB_TRY(read_int(r, type, INT16_MIN, INT16_MAX, &number));
-        *(int16_t *)out = (int16_t)number;
-        return KC_OK;
     case KP_U16:
-        KB_TRY(read_int(r, type, 0, UINT16_MAX, &number));
-        *(uint16_t *)out = (uint16_t)number;
-        return KC_OK;
     case KP_I32:
-        KB_TRY(read_int(r, type, INT32_MIN, INT32_MAX, &number));
-        *(int32_t *)out = (int32_t)number;
-        return KC_OK;
     case KP_I64:
-        return read_int(r, type, INT64_MIN, INT64_MAX, out);
+        return read_number(r, field, type, out);
     case KP_F64:
         return read_f64(r, type, out);
     case KP_UUID:

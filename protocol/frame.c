@@ -22,13 +22,7 @@ int16_t kp_response_header_version(const kp_api *api, int16_t version)
     return version >= api->response->flexible_from ? 1 : 0;
 }
 
-typedef struct part {
-    const kp_message *message;
-    int16_t version;
-    const void *msg;
-} part;
-
-static kc_err put_frame(const part parts[2], kb_buf *out, kp_splices *splices, kp_fault *fault)
+kc_err kp_frame_put(const kp_frame_part parts[2], kb_buf *out, kp_splices *splices, kp_fault *fault)
 {
     size_t len = out->len;
     uint32_t splice_count = splices ? splices->count : 0;
@@ -71,10 +65,10 @@ kc_err kp_frame_request(const kp_api *api, int16_t version, int32_t correlation_
                                 .request_api_version = version,
                                 .correlation_id = correlation_id,
                                 .client_id = client_id};
-    const part parts[2] = {
+    const kp_frame_part parts[2] = {
         {&kp_request_header_message, kp_request_header_version(api, version), &header},
         {api->request, version, msg}};
-    return put_frame(parts, out, splices, fault);
+    return kp_frame_put(parts, out, splices, fault);
 }
 
 kc_err kp_frame_response(const kp_api *api, int16_t version, int32_t correlation_id,
@@ -82,10 +76,10 @@ kc_err kp_frame_response(const kp_api *api, int16_t version, int32_t correlation
 {
     assert(api && msg && out);
     kp_response_header header = {.correlation_id = correlation_id};
-    const part parts[2] = {
+    const kp_frame_part parts[2] = {
         {&kp_response_header_message, kp_response_header_version(api, version), &header},
         {api->response, version, msg}};
-    return put_frame(parts, out, NULL, fault);
+    return kp_frame_put(parts, out, NULL, fault);
 }
 
 bool kp_frame_correlation_id(kc_bytes frame, int32_t *id_out)

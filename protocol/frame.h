@@ -14,6 +14,17 @@
 int16_t kp_request_header_version(const kp_api *api, int16_t version);
 int16_t kp_response_header_version(const kp_api *api, int16_t version);
 
+/** Header or body of a frame. */
+typedef struct kp_frame_part {
+    const kp_message *message;
+    int16_t version;
+    const void *msg;
+} kp_frame_part;
+
+/** Append size, header and body. On failure `out` and `splices` are as they were. Errors as kp_encode(). */
+KC_NODISCARD kc_err kp_frame_put(const kp_frame_part parts[2], kb_buf *out, kp_splices *splices,
+                                 kp_fault *fault);
+
 /**
  * Append a whole request frame (size, header, body). The size counts the spliced bytes too.
  *

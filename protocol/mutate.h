@@ -11,12 +11,6 @@
  * 8) bytes it differs from `old`. */
 int64_t kp_mutate_number(kb_rand *rand, int64_t old, size_t bytes);
 
-/** True once in `n` times. */
-static inline bool kp_one_in(kb_rand *rand, uint64_t n)
-{
-    return kb_rand_below(rand, n) == 0;
-}
-
 /** A byte that is not 0: to be put on another by exclusive or. */
 static inline uint8_t kp_some_bits(kb_rand *rand)
 {

@@ -47,7 +47,7 @@ static void keep(const kc_wire_item *item, void *user)
         p->tag_counts[item->depth % DEPTH_MAX] = *item;
     if (item->part == KC_WIRE_TAG)
         p->tag_at = item->at;
-    if (!kp_one_in(&p->rand, ++kept->seen))
+    if (!kb_rand_one_in(&p->rand, ++kept->seen))
         return;
     kept->item = *item;
     kept->tag_count = p->tag_counts[item->depth % DEPTH_MAX];
@@ -92,7 +92,7 @@ static void lie(mutator *m, const kc_wire_item *item)
     size_t left = m->in.len - item->at - item->len;
     size_t wide = item->is_varint ? 4 : item->len;
     int64_t number = kp_mutate_number(&m->rand, item->number, wide);
-    if (kp_one_in(&m->rand, 4)) /* just what is there, or just above */
+    if (kb_rand_one_in(&m->rand, 4)) /* just what is there, or just above */
         number = (int64_t)(left + kb_rand_below(&m->rand, 2));
     if (number == item->number)
         number++;
@@ -106,7 +106,7 @@ static void stretch_varint(mutator *m, const kc_wire_item *item)
 {
     uint8_t bytes[VARINT_BYTES_MAX];
     size_t len = item->len + 1 + kb_rand_below(&m->rand, VARINT_BYTES_MAX - 1 - item->len);
-    bool is_endless = kp_one_in(&m->rand, 3);
+    bool is_endless = kb_rand_one_in(&m->rand, 3);
     memset(bytes, is_endless ? 0xff : 0x80, sizeof bytes);
     for (size_t i = 0; i < item->len && !is_endless; i++)
         bytes[i] = m->in.ptr[item->at + i] | 0x80;
@@ -151,7 +151,7 @@ static void cut(mutator *m, const kc_wire_item *item)
 /* The stretch twice, or not at all: what follows is read at the wrong place. */
 static void shift(mutator *m, const kc_wire_item *item)
 {
-    bool is_twice = kp_one_in(&m->rand, 2);
+    bool is_twice = kb_rand_one_in(&m->rand, 2);
     kc_bytes bytes = is_twice ? kc_span(m->in.ptr + item->at, item->len) : KC_STR("");
     m->what = is_twice ? "repeated" : "left out";
     m->out = splice(m, m->in, item->at, is_twice ? 0 : item->len, bytes);
@@ -180,7 +180,7 @@ static const pick *choose(picker *p)
     const pick *chosen = NULL;
     uint32_t kinds = 0;
     for (size_t i = 0; i < PARTS; i++)
-        if (p->picks[i].seen > 0 && kp_one_in(&p->rand, ++kinds))
+        if (p->picks[i].seen > 0 && kb_rand_one_in(&p->rand, ++kinds))
             chosen = &p->picks[i];
     return chosen;
 }

@@ -79,9 +79,9 @@ static void change_f64(mutator *m, void *value)
 
 static void change_uuid(mutator *m, kc_uuid *value)
 {
-    if (kp_one_in(&m->rand, 3) && !kc_uuid_is_zero(*value))
+    if (kb_rand_one_in(&m->rand, 3) && !kc_uuid_is_zero(*value))
         *value = (kc_uuid){{0}};
-    else if (kp_one_in(&m->rand, 2))
+    else if (kb_rand_one_in(&m->rand, 2))
         *value = kb_uuid_v4(&m->rand);
     else
         value->bytes[kb_rand_below(&m->rand, sizeof value->bytes)] ^= kp_some_bits(&m->rand);
@@ -94,7 +94,7 @@ static kc_bytes odd_text(mutator *m)
         "",     ".",  "..", " ",  "__consumer_offsets", "a/b",  "*",      "^.*$",     "%s%n",
         "null", "-1", "\n", "\t", "\xf0\x9f\x98\x80",   "\xff", "a\xfez", "\xc0\x80", "\xed\xa0"};
     static const size_t lengths[] = {249, 250, KP_STRING_MAX};
-    if (!kp_one_in(&m->rand, 4))
+    if (!kb_rand_one_in(&m->rand, 4))
         return kc_str(odd[kb_rand_below(&m->rand, sizeof odd / sizeof odd[0])]);
     size_t len = lengths[kb_rand_below(&m->rand, sizeof lengths / sizeof lengths[0])];
     uint8_t *text = kb_arena_alloc(m->arena, len);
@@ -107,8 +107,8 @@ static kc_bytes odd_text(mutator *m)
 static kc_bytes changed_contents(mutator *m, kc_bytes old, size_t len_max)
 {
     size_t more = 1 + kb_rand_below(&m->rand, APPENDED_BYTES_MAX);
-    bool is_longer = old.len == 0 || (kp_one_in(&m->rand, 3) && more <= len_max - old.len);
-    if (!is_longer && kp_one_in(&m->rand, 2))
+    bool is_longer = old.len == 0 || (kb_rand_one_in(&m->rand, 3) && more <= len_max - old.len);
+    if (!is_longer && kb_rand_one_in(&m->rand, 2))
         return kc_span(old.ptr, kb_rand_below(&m->rand, old.len));
     size_t len = is_longer ? old.len + more : old.len;
     uint8_t *bytes = kb_arena_alloc(m->arena, len);
@@ -132,12 +132,12 @@ static void change_bytes(mutator *m, const kp_field_desc *field, bool can_be_nul
         *value = KC_STR("");
         return;
     }
-    if (can_be_null && kp_one_in(&m->rand, 4)) {
+    if (can_be_null && kb_rand_one_in(&m->rand, 4)) {
         m->what = "null";
         *value = KC_NULL;
         return;
     }
-    if (is_string && kp_one_in(&m->rand, 2))
+    if (is_string && kb_rand_one_in(&m->rand, 2))
         changed = odd_text(m);
     if (kc_bytes_equal(old, changed))
         changed = changed_contents(m, old, is_string ? KP_STRING_MAX : SIZE_MAX);
@@ -149,8 +149,6 @@ static void change_bytes(mutator *m, const kp_field_desc *field, bool can_be_nul
 
 static void change_value(mutator *m, const kp_field_desc *field, bool can_be_null, void *value)
 {
-    static const uint8_t sizes[] = {
-        [KP_I8] = 1, [KP_I16] = 2, [KP_U16] = 2, [KP_I32] = 4, [KP_I64] = 8};
     m->what = "value";
     if (field->type >= KP_STRING)
         change_bytes(m, field, can_be_null, value);
@@ -162,7 +160,7 @@ static void change_value(mutator *m, const kp_field_desc *field, bool can_be_nul
         *(bool *)value = !*(bool *)value;
     else
         kp_int_set(field->type, value,
-                   kp_mutate_number(&m->rand, kp_int_get(field->type, value), sizes[field->type]));
+                   kp_mutate_number(&m->rand, kp_int_get(field->type, value), field->value_size));
 }
 
 /* ---- arrays ---- */
@@ -257,7 +255,7 @@ static uint32_t some_unknown_tag(mutator *m, const kp_struct_desc *desc)
 {
     static const uint32_t odd[] = {0, 1, 127, 128, 16383, 16384, INT32_MAX, UINT32_MAX};
     for (;;) {
-        uint32_t tag = kp_one_in(&m->rand, 2)
+        uint32_t tag = kb_rand_one_in(&m->rand, 2)
                            ? (uint32_t)kb_rand_below(&m->rand, 64)
                            : odd[kb_rand_below(&m->rand, sizeof odd / sizeof odd[0])];
         if (!kp_field_of_tag(desc, m->version, tag))
@@ -270,14 +268,14 @@ static void change_tags(mutator *m, const kp_struct_desc *desc, kp_tags *tags)
     kp_tag tag = {some_unknown_tag(m, desc), KC_STR("")};
     int32_t at = place_of_tag(tags, tag.tag);
     int32_t old = tags->count;
-    if (old > 0 && kp_one_in(&m->rand, 2)) {
+    if (old > 0 && kb_rand_one_in(&m->rand, 2)) {
         at = (int32_t)kb_rand_below(&m->rand, (uint64_t)old);
         tag = tags->items[at];
     }
     bool is_there = at < old && tags->items[at].tag == tag.tag;
-    bool is_dropped = is_there && kp_one_in(&m->rand, 2);
+    bool is_dropped = is_there && kb_rand_one_in(&m->rand, 2);
     kp_tag *items = kb_arena_alloc(m->arena, ((size_t)old + 1) * sizeof *items);
-    if (!is_dropped && (is_there || kp_one_in(&m->rand, 2)))
+    if (!is_dropped && (is_there || kb_rand_one_in(&m->rand, 2)))
         tag.data = changed_contents(m, is_there ? tags->items[at].data : tag.data, SIZE_MAX);
     if (!items || !tag.data.ptr) {
         m->err = KC_ERR_NOMEM;

@@ -106,21 +106,6 @@ kc_err kc_frame_decode(kc_message_kind kind, int16_t api_key, int16_t version, k
     return KC_OK;
 }
 
-/** Size, header and body behind one another in `out`. */
-static kc_err put_frame(const kc_frame *frame, const void *header, const kp_message *const parts[2],
-                        const int16_t versions[2], kb_buf *out, kc_fault *fault)
-{
-    if (!kb_buf_extend(out, KP_FRAME_SIZE_BYTES))
-        return refuse(fault, out->err, 0, "frame does not fit the memory allowed");
-    KB_TRY(kp_encode(parts[0], versions[0], header, out, NULL, fault));
-    KB_TRY(kp_encode(parts[1], versions[1], frame->body, out, NULL, fault));
-    size_t size = out->len - KP_FRAME_SIZE_BYTES;
-    if (size > INT32_MAX)
-        return refuse(fault, KC_ERR_TOO_LARGE, 0, "frame is longer than 2^31 - 1 bytes");
-    kp_store32(out->data, (uint32_t)size);
-    return KC_OK;
-}
-
 kc_err kc_frame_encode(const kc_frame *frame, kc_arena *arena, kc_bytes *bytes_out, kc_fault *fault)
 {
     const kp_api *api = kp_api_by_key(frame->api_key);
@@ -133,15 +118,16 @@ kc_err kc_frame_encode(const kc_frame *frame, kc_arena *arena, kc_bytes *bytes_o
         kp_request_header header = *(const kp_request_header *)frame->header;
         header.request_api_key = frame->api_key;
         header.request_api_version = frame->version;
-        const kp_message *const parts[2] = {&kp_request_header_message, api->request};
-        const int16_t versions[2] = {kp_request_header_version(api, frame->version),
-                                     frame->version};
-        err = put_frame(frame, &header, parts, versions, out, fault);
+        const kp_frame_part parts[2] = {
+            {&kp_request_header_message, kp_request_header_version(api, frame->version), &header},
+            {api->request, frame->version, frame->body}};
+        err = kp_frame_put(parts, out, NULL, fault);
     } else {
-        const kp_message *const parts[2] = {&kp_response_header_message, api->response};
-        const int16_t versions[2] = {kp_response_header_version(api, frame->version),
-                                     frame->version};
-        err = put_frame(frame, frame->header, parts, versions, out, fault);
+        const kp_frame_part parts[2] = {{&kp_response_header_message,
+                                         kp_response_header_version(api, frame->version),
+                                         frame->header},
+                                        {api->response, frame->version, frame->body}};
+        err = kp_frame_put(parts, out, NULL, fault);
     }
     KB_TRY(err);
     *bytes_out = kb_arena_copy(&arena->arena, kb_buf_bytes(out));

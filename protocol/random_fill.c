@@ -22,11 +22,6 @@ typedef struct filler {
 
 static kc_err fill_struct(filler *f, const kp_struct_desc *desc, uint8_t *out);
 
-static bool one_in(filler *f, uint64_t n)
-{
-    return kb_rand_below(f->rand, n) == 0;
-}
-
 /* Small numbers, all bits, and the ends of the type. */
 static uint64_t random_int(filler *f)
 {
@@ -51,7 +46,7 @@ static double random_f64(filler *f)
     case 0:
         return (double)NAN;
     case 1:
-        return one_in(f, 2) ? (double)INFINITY : -(double)INFINITY;
+        return kb_rand_one_in(f->rand, 2) ? (double)INFINITY : -(double)INFINITY;
     case 2:
         return odd[kb_rand_below(f->rand, sizeof odd / sizeof odd[0])];
     default:
@@ -61,7 +56,7 @@ static double random_f64(filler *f)
 
 static kc_err random_bytes(filler *f, kc_bytes *out)
 {
-    size_t len = one_in(f, 4) ? 0 : (size_t)kb_rand_below(f->rand, BYTES_MAX);
+    size_t len = kb_rand_one_in(f->rand, 4) ? 0 : (size_t)kb_rand_below(f->rand, BYTES_MAX);
     uint8_t *bytes = kb_arena_alloc(f->arena, len);
     if (!bytes)
         return KC_ERR_NOMEM;
@@ -92,20 +87,14 @@ static kc_err fill_value(filler *f, const kp_field_desc *field, void *out)
 {
     switch (field->type) {
     case KP_BOOL:
-        *(bool *)out = one_in(f, 2);
+        *(bool *)out = kb_rand_one_in(f->rand, 2);
         return KC_OK;
     case KP_I8:
-        *(uint8_t *)out = (uint8_t)random_int(f);
-        return KC_OK;
     case KP_I16:
     case KP_U16:
-        *(uint16_t *)out = (uint16_t)random_int(f);
-        return KC_OK;
     case KP_I32:
-        *(uint32_t *)out = (uint32_t)random_int(f);
-        return KC_OK;
     case KP_I64:
-        *(uint64_t *)out = random_int(f);
+        kp_int_set(field->type, out, (int64_t)random_int(f));
         return KC_OK;
     case KP_F64:
         *(double *)out = random_f64(f);
@@ -137,7 +126,7 @@ static kc_err fill_array(filler *f, const kp_field_desc *field, kp_array *out)
 
 static kc_err fill_field(filler *f, const kp_field_desc *field, void *out)
 {
-    bool is_null = kp_field_is_nullable(field, f->version) && one_in(f, 3);
+    bool is_null = kp_field_is_nullable(field, f->version) && kb_rand_one_in(f->rand, 3);
     if (field->flags & KP_F_ARRAY) {
         if (!is_null)
             return fill_array(f, field, out);
@@ -180,11 +169,11 @@ static kc_err fill_struct(filler *f, const kp_struct_desc *desc, uint8_t *out)
     for (size_t i = 0; i < desc->field_count; i++) {
         const kp_field_desc *field = &desc->fields[i];
         bool stays = kp_field_is_in(field, f->version) && kp_field_is_tagged(field, f->version) &&
-                     one_in(f, 2); /* tagged fields are seldom there */
+                     kb_rand_one_in(f->rand, 2); /* tagged fields are seldom there */
         if (kp_field_is_in(field, f->version) && !stays)
             KB_TRY(fill_field(f, field, out + field->offset));
     }
-    if (!f->flexible || !one_in(f, 6))
+    if (!f->flexible || !kb_rand_one_in(f->rand, 6))
         return KC_OK;
     return fill_unknown_tags(f, (kp_tags *)(void *)(out + desc->tags_offset));
 }

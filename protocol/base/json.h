@@ -104,6 +104,8 @@ void kb_json_null(kb_json_writer *writer);
 void kb_json_raw(kb_json_writer *writer, kc_bytes value);
 /** As a base64 string; a null slice writes null. */
 void kb_json_base64(kb_json_writer *writer, kc_bytes bytes);
+/** A string of hex digits. */
+void kb_json_hex(kb_json_writer *writer, kc_bytes bytes);
 
 /** "name": value, in one call. */
 void kb_json_member_string(kb_json_writer *writer, const char *name, kc_bytes text);

@@ -291,6 +291,14 @@ void kb_json_base64(kb_json_writer *writer, kc_bytes bytes)
     kb_buf_put_byte(writer->buf, '"');
 }
 
+void kb_json_hex(kb_json_writer *writer, kc_bytes bytes)
+{
+    begin_value(writer);
+    kb_buf_put_byte(writer->buf, '"');
+    kb_hex_put(writer->buf, bytes);
+    kb_buf_put_byte(writer->buf, '"');
+}
+
 void kb_json_member_string(kb_json_writer *writer, const char *name, kc_bytes text)
 {
     kb_json_key_str(writer, name);

@@ -14,6 +14,11 @@ void kb_rand_init(kb_rand *rand, uint64_t seed);
 uint64_t kb_rand_u64(kb_rand *rand);
 /** Uniform in [0, bound); bound > 0. */
 uint64_t kb_rand_below(kb_rand *rand, uint64_t bound);
+/** True once in `n` times; n > 0. */
+static inline bool kb_rand_one_in(kb_rand *rand, uint64_t n)
+{
+    return kb_rand_below(rand, n) == 0;
+}
 /** Uniform in [0, 1). */
 double kb_rand_unit(kb_rand *rand);
 /** Version 4 (random), and version 7 (RFC 9562) for `unix_ms`. */

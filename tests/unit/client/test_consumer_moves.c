@@ -28,11 +28,6 @@ typedef struct game {
     int64_t next[PARTITIONS];
 } game;
 
-static bool one_in(game *r, uint64_t n)
-{
-    return kb_rand_below(&r->rand, n) == 0;
-}
-
 /* ---- the cluster ---- */
 
 /** The end of the epoch asked for: where the next one began, as the leader has it. */
@@ -103,7 +98,7 @@ static void kill_broker(game *r, int32_t id)
     if (up < 2 || fake_broker_of(r->w.cluster, id)->is_down)
         return;
     fake_down(r->w.cluster, id);
-    if (one_in(r, 2))
+    if (kb_rand_one_in(&r->rand, 2))
         world_run(&r->w, (int64_t)kb_rand_below(&r->rand, 500));
     fake_topic *topic = fake_topic_find(r->w.cluster, KC_STR("t"));
     for (int32_t p = 0; p < PARTITIONS; p++)
@@ -180,10 +175,11 @@ static void play(uint64_t seed)
     for (int i = 0; i < ROUNDS; i++) {
         world_log *log = world_log_of(&r.w, "t", (int32_t)kb_rand_below(&r.rand, PARTITIONS));
         world_append(log, 1 + (int)kb_rand_below(&r.rand, 10), KP_CODEC_NONE);
-        if (one_in(&r, 3))
+        if (kb_rand_one_in(&r.rand, 3))
             disturb(&r);
-        if (!one_in(&r, 3))
-            world_run(&r.w, (int64_t)kb_rand_below(&r.rand, one_in(&r, 5) ? 12000 : 60));
+        if (!kb_rand_one_in(&r.rand, 3))
+            world_run(&r.w,
+                      (int64_t)kb_rand_below(&r.rand, kb_rand_one_in(&r.rand, 5) ? 12000 : 60));
         read_some(&r);
     }
     for (int32_t id = 1; id <= BROKERS; id++)
