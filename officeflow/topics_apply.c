@@ -87,38 +87,35 @@ static bool has_leaders(const kc_topic_info *topic)
 }
 
 /** Ask once: does every topic that was created have all its leaders? */
-static kc_err ask_leaders(of_platform *platform, of_plan *plan, int32_t timeout_ms, bool *all_out,
-                          kc_error *err)
+static kc_err ask_leaders(of_platform *platform, const of_chosen *created, int32_t timeout_ms,
+                          bool *all_out, kc_error *err)
 {
-    kc_bytes *names = kb_arena_array(&plan->arena, plan->count + 1, sizeof *names);
-    if (!names)
-        return kb_error_code(err, KC_ERR_NOMEM);
-    size_t count = 0;
-    for (size_t i = 0; i < plan->count; i++)
-        if (plan->items[i].change.kind == OF_CHANGE_CREATE && plan->items[i].change.err == KC_OK)
-            names[count++] = kc_str(plan->items[i].change.topic);
     *all_out = true;
-    if (count == 0)
+    if (created->count == 0)
         return KC_OK;
     kc_admin_options options = of_admin_timeout(timeout_ms);
     kc_admin_waiter waiter = {0};
-    kc_err started = kc_admin_describe_topics(platform->client, names, count, &options,
-                                              kc_admin_waiter_fn, &waiter, err);
+    kc_err started = kc_admin_describe_topics(platform->client, created->names, created->count,
+                                              &options, kc_admin_waiter_fn, &waiter, err);
     kc_admin_result *result = of_admin_wait(platform, started, &waiter, err);
     if (!result)
         return of_admin_failed(err);
     const kc_cluster_info *cluster = kc_admin_cluster(result);
-    *all_out = cluster->topic_count >= count;
+    *all_out = cluster->topic_count >= created->count;
     for (size_t i = 0; i < cluster->topic_count; i++)
         *all_out = *all_out && has_leaders(&cluster->topics[i]);
     kc_admin_free(result);
     return KC_OK;
 }
 
+static bool is_created(const of_planned *item)
+{
+    return item->change.err == KC_OK && item->change.kind == OF_CHANGE_CREATE;
+}
+
 static bool is_carried_out(const of_planned *item)
 {
-    return item->change.err == KC_OK &&
-           (item->change.kind == OF_CHANGE_CREATE || item->change.kind == OF_CHANGE_ALTER);
+    return is_created(item) || (item->change.err == KC_OK && item->change.kind == OF_CHANGE_ALTER);
 }
 
 static bool has_configs(const of_planned *item, const kc_config_entry *have, size_t count)
@@ -130,11 +127,11 @@ static bool has_configs(const of_planned *item, const kc_config_entry *have, siz
 }
 
 /** Ask once: does every topic that was created or altered show its configuration? */
-static kc_err ask_configs(of_platform *platform, of_plan *plan, int32_t timeout_ms, bool *all_out,
-                          kc_error *err)
+static kc_err ask_configs(of_platform *platform, of_plan *plan, const of_chosen *changed,
+                          int32_t timeout_ms, bool *all_out, kc_error *err)
 {
     kc_admin_result *result;
-    KB_TRY(of_plan_describe(platform, plan, is_carried_out, timeout_ms, &result, err));
+    KB_TRY(of_plan_describe(platform, changed, timeout_ms, &result, err));
     *all_out = true;
     for (size_t i = 0; result && i < kc_admin_count(result); i++) {
         const kc_admin_item *answer = kc_admin_item_at(result, i);
@@ -166,10 +163,13 @@ static kc_err wait_until_seen(of_platform *platform, of_plan *plan, int32_t time
     int64_t deadline = kc_clock_monotonic_us() + (int64_t)timeout_ms * 1000;
     int64_t pause_ms = SEEN_POLL_MS;
     bool is_seen = false;
+    of_chosen created, changed;
+    KB_TRY(of_plan_choose(plan, is_created, &created, err));
+    KB_TRY(of_plan_choose(plan, is_carried_out, &changed, err));
     for (;;) {
-        KB_TRY(ask_leaders(platform, plan, timeout_ms, &is_seen, err));
+        KB_TRY(ask_leaders(platform, &created, timeout_ms, &is_seen, err));
         if (is_seen)
-            KB_TRY(ask_configs(platform, plan, timeout_ms, &is_seen, err));
+            KB_TRY(ask_configs(platform, plan, &changed, timeout_ms, &is_seen, err));
         if (is_seen)
             return KC_OK;
         if (kc_clock_monotonic_us() > deadline)

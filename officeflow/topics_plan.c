@@ -248,24 +248,29 @@ of_planned *of_plan_find(of_plan *plan, kc_bytes topic)
     return NULL;
 }
 
-kc_err of_plan_describe(of_platform *platform, of_plan *plan,
-                        bool (*is_asked)(const of_planned *item), int32_t timeout_ms,
+kc_err of_plan_choose(of_plan *plan, bool (*is_chosen)(const of_planned *item), of_chosen *out,
+                      kc_error *err)
+{
+    *out = (of_chosen){kb_arena_array(&plan->arena, plan->count + 1, sizeof *out->names), 0};
+    if (!out->names)
+        return kb_error_code(err, KC_ERR_NOMEM);
+    for (size_t i = 0; i < plan->count; i++)
+        if (is_chosen(&plan->items[i]))
+            out->names[out->count++] = kc_str(plan->items[i].change.topic);
+    return KC_OK;
+}
+
+kc_err of_plan_describe(of_platform *platform, const of_chosen *topics, int32_t timeout_ms,
                         kc_admin_result **result_out, kc_error *err)
 {
     *result_out = NULL;
-    kc_bytes *names = kb_arena_array(&plan->arena, plan->count + 1, sizeof *names);
-    if (!names)
-        return kb_error_code(err, KC_ERR_NOMEM);
-    size_t count = 0;
-    for (size_t i = 0; i < plan->count; i++)
-        if (is_asked(&plan->items[i]))
-            names[count++] = kc_str(plan->items[i].change.topic);
-    if (count == 0)
+    if (topics->count == 0)
         return KC_OK;
     kc_admin_options options = of_admin_timeout(timeout_ms);
     kc_admin_waiter waiter = {0};
-    kc_err started = kc_admin_describe_configs(platform->client, KC_RESOURCE_TOPIC, names, count,
-                                               &options, kc_admin_waiter_fn, &waiter, err);
+    kc_err started =
+        kc_admin_describe_configs(platform->client, KC_RESOURCE_TOPIC, topics->names, topics->count,
+                                  &options, kc_admin_waiter_fn, &waiter, err);
     *result_out = of_admin_wait(platform, started, &waiter, err);
     return *result_out ? KC_OK : of_admin_failed(err);
 }
@@ -279,7 +284,9 @@ static kc_err compare_all_configs(of_platform *platform, of_plan *plan, int32_t 
                                   kc_error *err)
 {
     kc_admin_result *result;
-    KB_TRY(of_plan_describe(platform, plan, is_present, timeout_ms, &result, err));
+    of_chosen present;
+    KB_TRY(of_plan_choose(plan, is_present, &present, err));
+    KB_TRY(of_plan_describe(platform, &present, timeout_ms, &result, err));
     if (!result)
         return KC_OK;
     for (size_t i = 0; i < kc_admin_count(result); i++) {

@@ -31,11 +31,17 @@ struct of_plan {
 
 /** The plan's line of a topic; NULL: none. */
 of_planned *of_plan_find(of_plan *plan, kc_bytes topic);
-/** Ask for the configurations of the topics that `is_asked` chooses (blocking). *result_out, the caller's, is NULL where
- * it chooses none. */
-KC_NODISCARD kc_err of_plan_describe(of_platform *platform, of_plan *plan,
-                                     bool (*is_asked)(const of_planned *item), int32_t timeout_ms,
-                                     kc_admin_result **result_out, kc_error *err);
+/** Topics of a plan, in its memory. */
+typedef struct of_chosen {
+    kc_bytes *names;
+    size_t count;
+} of_chosen;
+KC_NODISCARD kc_err of_plan_choose(of_plan *plan, bool (*is_chosen)(const of_planned *item),
+                                   of_chosen *out, kc_error *err);
+/** Ask for the configurations of topics (blocking). *result_out, the caller's, is NULL where there are none. */
+KC_NODISCARD kc_err of_plan_describe(of_platform *platform, const of_chosen *topics,
+                                     int32_t timeout_ms, kc_admin_result **result_out,
+                                     kc_error *err);
 /** The entry a topic has in place of the wanted one; NULL: it has that, or its brokers do not know such an entry. */
 const kc_config_entry *of_config_drift(const kc_config_entry *wanted, const kc_config_entry *have,
                                        size_t count);

@@ -137,15 +137,6 @@ static bool answer_decode(cli_codec_line *line, kc_bytes text)
                                   : decode_message(line, members, bytes);
 }
 
-static void print_hex(cli_codec_line *line, kc_bytes bytes)
-{
-    kb_json_writer json = cli_json_begin();
-    kb_json_object(&json);
-    cli_codec_put_hex(&json, line, bytes);
-    kb_json_object_end(&json);
-    cli_json_end();
-}
-
 /** A member that is a message; its default when absent. */
 static bool read_message(cli_codec_line *line, const kc_schema *schema, int16_t version,
                          const cli_member *member, void **msg_out)
@@ -190,7 +181,7 @@ static bool answer_encode(cli_codec_line *line, kc_bytes text)
                                : kc_message_encode(what.schema, what.version, msg, line->arena,
                                                    &bytes, &line->fault) != KC_OK)
         return false;
-    print_hex(line, bytes);
+    cli_codec_print_hex(bytes);
     return true;
 }
 
@@ -215,7 +206,7 @@ static bool answer_random(cli_codec_line *line, kc_bytes text)
         return false;
     kb_json_writer json = cli_json_begin();
     kb_json_object(&json);
-    cli_codec_put_hex(&json, line, bytes);
+    cli_codec_put_hex(&json, bytes);
     if (!put_message(line, &json, "json", what.schema, what.version, msg))
         return false;
     kb_json_object_end(&json);

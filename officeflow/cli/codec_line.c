@@ -151,16 +151,21 @@ bool cli_codec_hex(cli_codec_line *line, const cli_member *member, kc_bytes *out
                                line->hex.err == KC_OK ? "member \"%s\" is not valid hex"
                                                       : "member \"%s\" is too long",
                                member->name);
-    *out = line->hex.data ? kb_buf_bytes(&line->hex) : KC_STR("");
+    *out = kb_buf_bytes(&line->hex);
     return true;
 }
 
-void cli_codec_put_hex(kb_json_writer *json, cli_codec_line *line, kc_bytes bytes)
+void cli_codec_put_hex(kb_json_writer *json, kc_bytes bytes)
 {
-    kb_buf_reset(&line->hex);
-    kb_buf_put_byte(&line->hex, '"');
-    kb_hex_put(&line->hex, bytes);
-    kb_buf_put_byte(&line->hex, '"');
     kb_json_key_str(json, "hex");
-    kb_json_raw(json, kb_buf_bytes(&line->hex));
+    kb_json_hex(json, bytes);
+}
+
+void cli_codec_print_hex(kc_bytes bytes)
+{
+    kb_json_writer json = cli_json_begin();
+    kb_json_object(&json);
+    cli_codec_put_hex(&json, bytes);
+    kb_json_object_end(&json);
+    cli_json_end();
 }

@@ -48,6 +48,8 @@ bool cli_codec_int(cli_codec_line *line, const cli_member *member, int64_t min, 
 /** Of a string member in hex, which must be there. */
 bool cli_codec_hex(cli_codec_line *line, const cli_member *member, kc_bytes *out);
 /** Write "hex": "...". */
-void cli_codec_put_hex(kb_json_writer *json, cli_codec_line *line, kc_bytes bytes);
+void cli_codec_put_hex(kb_json_writer *json, kc_bytes bytes);
+/** An answer that is nothing but these. */
+void cli_codec_print_hex(kc_bytes bytes);
 
 #endif

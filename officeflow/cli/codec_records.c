@@ -181,13 +181,8 @@ static bool take_base64(batch_reader *r, kb_json_type type, kc_bytes raw, kc_byt
     kb_buf_reset(buf);
     if (!kb_base64_get(buf, kc_span(raw.ptr + 1, raw.len - 2)))
         return cli_codec_wrong(r->line, "base64 is not valid");
-    void *copy = kc_arena_alloc(r->line->arena, buf->len);
-    if (!copy)
-        return cli_codec_wrong(r->line, "out of memory");
-    if (buf->len > 0)
-        memcpy(copy, buf->data, buf->len);
-    *out = kc_span(copy, buf->len);
-    return true;
+    *out = kb_arena_copy(&r->line->text, kb_buf_bytes(buf));
+    return out->ptr || cli_codec_wrong(r->line, "out of memory");
 }
 
 /** ["name", {"b64": "..."} | null] */
@@ -335,11 +330,7 @@ static bool answer_batch(cli_codec_line *line, kc_bytes text)
         return cli_codec_wrong(line, "a batch has one record at least");
     if (err != KC_OK)
         return cli_codec_wrong(line, "%s", kc_err_text(err));
-    kb_json_writer json = cli_json_begin();
-    kb_json_object(&json);
-    cli_codec_put_hex(&json, line, bytes);
-    kb_json_object_end(&json);
-    cli_json_end();
+    cli_codec_print_hex(bytes);
     return true;
 }
 

@@ -27,7 +27,6 @@ typedef struct fuzzer {
     cli_fuzz_plan plan;
     kc_arena *arena;
     kb_buf answer;
-    kb_buf hex;
     int fd; /* -1: none */
     int64_t sent, answered, closed, silent, findings;
 } fuzzer;
@@ -40,8 +39,6 @@ static void tell(fuzzer *f, const char *finding, uint32_t number)
     kc_arena_reset(f->arena);
     if (!cli_fuzz_make(&f->plan, number, f->arena, &request)) /* as it was made before */
         return;
-    kb_buf_reset(&f->hex);
-    kb_hex_put(&f->hex, request.frame);
     kb_json_writer json = cli_json_begin();
     kb_json_object(&json);
     kb_json_member_str(&json, "finding", finding);
@@ -53,7 +50,7 @@ static void tell(fuzzer *f, const char *finding, uint32_t number)
     kb_json_member_str(&json, "last", request.mutation.what ? request.mutation.what : "");
     kb_json_member_str(&json, "path", request.mutation.path);
     kb_json_key_str(&json, "hex");
-    kb_json_string(&json, kb_buf_bytes(&f->hex));
+    kb_json_hex(&json, request.frame);
     kb_json_object_end(&json);
     cli_json_end();
     cli_flush();
@@ -244,14 +241,12 @@ static int run_fuzz(cli_session *session, cli_words words, cli_words command)
         return CLI_ERROR;
     }
     kb_buf_init(&f.answer, &session->mem, CLI_WIRE_FRAME_MAX);
-    kb_buf_init(&f.hex, &session->mem, 0);
     bool is_planned = plan_all(&f);
     bool is_done = is_planned && run_all(&f);
     if (is_planned)
         print_summary(&f);
     hang_up(&f);
     kb_buf_cleanup(&f.answer);
-    kb_buf_cleanup(&f.hex);
     kc_arena_free(f.arena);
     if (f.findings > 0)
         return CLI_SOMETHING;

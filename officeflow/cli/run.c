@@ -170,21 +170,15 @@ static bool serve(running *run, int timeout_ms)
     return true;
 }
 
-static bool is_subscribed(kc_bytes topic)
-{
-    for (size_t i = 0; i < opt.patterns.count; i++)
-        if (of_pattern_match(kc_str(opt.patterns.items[i]), topic))
-            return true;
-    return false;
-}
-
 static void on_topics(kc_admin_result *result, void *user)
 {
     (void)user;
     bool is_known = result && kc_admin_error(result)->code == KC_OK, is_matched = false;
     const kc_cluster_info *cluster = is_known ? kc_admin_cluster(result) : NULL;
+    cli_words patterns = {opt.patterns.items, opt.patterns.count};
     for (size_t i = 0; is_known && i < cluster->topic_count && !is_matched; i++)
-        is_matched = cluster->topics[i].err == KC_OK && is_subscribed(cluster->topics[i].name);
+        is_matched = cluster->topics[i].err == KC_OK &&
+                     cli_patterns_match(patterns, cluster->topics[i].name);
     if (is_known && !is_matched)
         cli_note("no topic matches yet; waiting for one");
     kc_admin_free(result);

@@ -157,6 +157,14 @@ void cli_session_cleanup(cli_session *session)
     kb_arena_cleanup(&session->arena);
 }
 
+bool cli_patterns_match(cli_words patterns, kc_bytes name)
+{
+    for (size_t i = 0; i < patterns.count; i++)
+        if (of_pattern_match(kc_str(patterns.items[i]), name))
+            return true;
+    return false;
+}
+
 bool cli_session_default(cli_session *session, const char *property, const char *value)
 {
     kc_error err;

@@ -57,6 +57,9 @@ bool cli_connect(cli_session *session);
 void cli_session_close(cli_session *session);
 void cli_session_cleanup(cli_session *session);
 
+/** Whether one of the patterns matches a topic or type. */
+bool cli_patterns_match(cli_words patterns, kc_bytes name);
+
 /** Set a property unless the command line or a file did. */
 bool cli_session_default(cli_session *session, const char *property, const char *value);
 /** Wait for an admin call started with kc_admin_waiter_fn; NULL: failed, said. The result is the caller's. */

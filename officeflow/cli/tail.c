@@ -141,10 +141,8 @@ static bool is_wanted(const of_event *event)
 {
     if (opt.correlation && !kc_bytes_equal(event->correlation_id, kc_str(opt.correlation)))
         return false;
-    for (size_t i = 0; i < opt.types.count; i++)
-        if (of_pattern_match(kc_str(opt.types.items[i]), event->type))
-            return true;
-    return opt.types.count == 0;
+    cli_words types = {opt.types.items, opt.types.count};
+    return types.count == 0 || cli_patterns_match(types, event->type);
 }
 
 static void take_batch(tailing *t, kc_batch *batch)
@@ -166,20 +164,12 @@ static void take_batch(tailing *t, kc_batch *batch)
     }
 }
 
-static bool is_tailed(const tailing *t, kc_bytes topic)
-{
-    for (size_t i = 0; i < t->patterns.count; i++)
-        if (of_pattern_match(kc_str(t->patterns.items[i]), topic))
-            return true;
-    return false;
-}
-
 /** Partitions not known yet. False: out of memory. */
 static bool add_matching(tailing *t, const kc_cluster_info *cluster)
 {
     for (size_t i = 0; i < cluster->topic_count; i++) {
         const kc_topic_info *topic = &cluster->topics[i];
-        if (topic->err != KC_OK || !is_tailed(t, topic->name))
+        if (topic->err != KC_OK || !cli_patterns_match(t->patterns, topic->name))
             continue;
         for (size_t p = 0; p < topic->partition_count; p++)
             if (!cli_partitions_find(&t->partitions, topic->name, topic->partitions[p].partition))
