@@ -104,6 +104,7 @@ typedef struct of_parked {
     bool is_writing;
     int32_t failures;   /* of its writes, in a row */
     int64_t due_ms;     /* wall clock */
+    int64_t acted_ms;   /* wall clock; when its release or quarantine was written */
     size_t heap_at;     /* place in the heap, from 1; 0: not in it */
     const char *reason; /* static */
 } of_parked;

@@ -177,11 +177,13 @@ static void on_told(kc_err err, const kc_error *error, int32_t partition, int64_
 
 static of_state_record state_of(const of_parked *p, of_dead_state state)
 {
+    // the consumer may have written `resolved` by now: our state is as old as the act it tells of
+    bool is_of_act = state == OF_DEAD_REDRIVEN || state == OF_DEAD_QUARANTINED;
     of_state_record record = {
         .state = state,
         .redrive = p->letter.redrives,
         .due_ms = state == OF_DEAD_SCHEDULED ? p->due_ms : 0,
-        .wall_ms = of_dlq_wall_ms(p->handler),
+        .wall_ms = is_of_act ? p->acted_ms : of_dlq_wall_ms(p->handler),
         .by = KC_STR("auto"),
         .correlation_id = p->letter.correlation_id,
     };
@@ -331,6 +333,8 @@ void of_dlq_run_step(of_parked *p)
     kb_arena arena;
     kb_arena_init(&arena, &handler->mem, 0);
     p->is_writing = true;
+    if (p->step == OF_DLQ_STEP_RELEASE || p->step == OF_DLQ_STEP_QUARANTINE)
+        p->acted_ms = of_dlq_wall_ms(handler);
     switch (p->step) {
     case OF_DLQ_STEP_RELEASE:
         err = write_release(p, &arena, &error);

@@ -106,6 +106,7 @@ static bool state_hop(timeline *line, const kc_view *view, of_hop *hop)
         return false;
     *hop = (of_hop){
         .kind = OF_HOP_STATE,
+        .wall_ms = record.wall_ms,
         .id = view->key,
         .source = record.by,
         .attempts = -1,
@@ -152,7 +153,8 @@ static bool take(kc_bytes topic, int32_t partition, const kc_view *view, void *u
                        : record_hop(line, topic, view, &hop);
     if (!is_ours)
         return true;
-    hop.wall_ms = view->timestamp_ms;
+    if (hop.wall_ms <= 0) // a state may be written after the next one: it says itself of when it is
+        hop.wall_ms = view->timestamp_ms;
     hop.topic = topic;
     hop.partition = partition;
     hop.offset = view->offset;
@@ -166,7 +168,8 @@ static bool take(kc_bytes topic, int32_t partition, const kc_view *view, void *u
     return added != NULL;
 }
 
-/** By time; in the same millisecond causes first: sent, retried, dead, quarantined, state. */
+/** By time; in the same millisecond causes first: sent, retried, dead, quarantined, state;
+ * of two states the lower. */
 static int by_time(const void *left, const void *right)
 {
     static const int order[] = {
@@ -178,6 +181,12 @@ static int by_time(const void *left, const void *right)
         return a->wall_ms < b->wall_ms ? -1 : 1;
     if (a->kind != b->kind)
         return order[a->kind] < order[b->kind] ? -1 : 1;
+    if (a->kind == OF_HOP_STATE) {
+        if (of_state_is_above(a->state, a->redrive, b->state, b->redrive))
+            return 1;
+        if (of_state_is_above(b->state, b->redrive, a->state, a->redrive))
+            return -1;
+    }
     return a->offset < b->offset ? -1 : a->offset > b->offset;
 }
 

@@ -438,7 +438,8 @@ typedef struct timeline {
     size_t count;
     enum of_hop_kind kinds[16];
     int64_t last_ms;
-    of_dead_state state;
+    of_dead_state states[16]; /* of OF_HOP_STATE */
+    of_dead_state state;      /* the last one */
 } timeline;
 
 static void on_hop(const of_hop *hop, void *user)
@@ -447,6 +448,7 @@ static void on_hop(const of_hop *hop, void *user)
     ck_assert_int_ge(hop->wall_ms, line->last_ms);
     line->last_ms = hop->wall_ms;
     ck_assert_uint_lt(line->count, 16);
+    line->states[line->count] = hop->state;
     line->kinds[line->count++] = hop->kind;
     if (hop->kind == OF_HOP_STATE)
         line->state = hop->state;
@@ -481,6 +483,39 @@ START_TEST(timeline_of_a_correlation_id_is_in_the_topics)
     ck_assert_uint_eq(redrive, 1);
     ck_assert_uint_ge(state, 1);
     ck_assert_int_eq(line.state, OF_DEAD_RESOLVED);
+    world_close(&w);
+}
+END_TEST
+
+/* The consumer may have handled a redrive before the handler wrote that it was released. */
+START_TEST(a_state_written_late_stands_at_its_own_time)
+{
+    world w;
+    kc_error err = {0};
+    char correlation[80], id[17], value[200];
+    world_open(&w, NULL);
+    snprintf(correlation, sizeof correlation, "%s", w.group);
+    int64_t now_ms = kc_client_wall_ms(of_platform_client(w.platform));
+    snprintf(id, sizeof id, "%016llx", (unsigned long long)now_ms * 4096);
+    static const struct {
+        const char *state;
+        int redrive, ms;
+    } written[] = {{"resolved", 1, 0}, {"redriven", 0, 0}, {"redriven", 1, -1}, {"dead", 0, 0}};
+    for (size_t i = 0; i < sizeof written / sizeof written[0]; i++) {
+        snprintf(value, sizeof value,
+                 "{\"state\":\"%s\",\"redrive\":%d,\"at\":%lld,\"correlationId\":\"%s\"}",
+                 written[i].state, written[i].redrive, (long long)now_ms + written[i].ms,
+                 correlation);
+        world_send_raw(&w, "officeflow.dlq-state", value, id, NULL, 0, KC_PARTITION_ANY);
+    }
+    timeline line = {0};
+    kc_err result = of_trace_scan(w.platform, correlation, 0, WORLD_WAIT_MS, on_hop, &line, &err);
+    ck_assert_msg(result == KC_OK, "%s", err.text);
+    ck_assert_uint_eq(line.count, 4);
+    static const of_dead_state stand[] = {OF_DEAD_REDRIVEN, OF_DEAD, OF_DEAD_REDRIVEN,
+                                          OF_DEAD_RESOLVED};
+    for (size_t i = 0; i < 4; i++)
+        ck_assert_int_eq(line.states[i], stand[i]);
     world_close(&w);
 }
 END_TEST
