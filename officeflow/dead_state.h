@@ -23,7 +23,7 @@ typedef struct of_state_record {
     of_dead_state state;
     int32_t redrive;         /* n */
     int64_t due_ms;          /* of SCHEDULED; 0: none */
-    int64_t wall_ms;         /* when it was written  */
+    int64_t wall_ms;         /* of the act it tells of; the record may be written later */
     kc_bytes by;             /* "auto", a group, an operator; null: not told */
     kc_bytes correlation_id; /* null: not known */
 } of_state_record;

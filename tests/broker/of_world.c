@@ -265,6 +265,29 @@ void world_send_raw(world *w, const char *topic, const char *value, const char *
     kc_producer_close(producer);
 }
 
+static void on_state(kc_err err, const kc_error *error, int32_t partition, int64_t offset,
+                     void *user)
+{
+    (void)error;
+    (void)partition;
+    (void)offset;
+    sending *s = user;
+    s->done++;
+    s->err = err;
+}
+
+void world_write_state(world *w, const of_state_record *record)
+{
+    kc_error err = {0};
+    of_outbox *outbox;
+    sending s = {0};
+    must(of_outbox_new(w->platform, &outbox, &err), &err, "outbox");
+    must(of_state_write(outbox, record, on_state, &s, &err), &err, "state");
+    world_wait(w, &s.done, 1);
+    must(s.err, NULL, "written");
+    of_outbox_free(outbox);
+}
+
 /* ---- reading back ---- */
 
 typedef struct memory {

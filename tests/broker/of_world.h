@@ -4,6 +4,8 @@
 #ifndef TESTS_OF_WORLD_H
 #define TESTS_OF_WORLD_H
 
+#include "officeflow/dead_state.h"
+
 #include <officeflow/officeflow.h>
 
 #define WORLD_HANDLED_MAX 64
@@ -71,6 +73,8 @@ void world_send(world *w, const char *payload, const char *key);
 /** Write bytes as they are. */
 void world_send_raw(world *w, const char *topic, const char *value, const char *key,
                     const kc_header *headers, size_t header_count, int32_t partition);
+/** Write a record of the state topic. */
+void world_write_state(world *w, const of_state_record *record);
 /** Dispatch until *counter >= wanted. Fails the test when that takes too long. */
 void world_wait(world *w, const size_t *counter, size_t wanted);
 /** Dispatch for so long: that something does not happen needs some time. */

@@ -492,24 +492,26 @@ START_TEST(a_state_written_late_stands_at_its_own_time)
 {
     world w;
     kc_error err = {0};
-    char correlation[80], id[17], value[200];
     world_open(&w, NULL);
-    snprintf(correlation, sizeof correlation, "%s", w.group);
     int64_t now_ms = kc_client_wall_ms(of_platform_client(w.platform));
-    snprintf(id, sizeof id, "%016llx", (unsigned long long)now_ms * 4096);
     static const struct {
-        const char *state;
-        int redrive, ms;
-    } written[] = {{"resolved", 1, 0}, {"redriven", 0, 0}, {"redriven", 1, -1}, {"dead", 0, 0}};
+        of_dead_state state;
+        int32_t redrive;
+        int64_t later_ms;
+    } written[] = {{OF_DEAD_RESOLVED, 1, 0},
+                   {OF_DEAD_REDRIVEN, 0, 0},
+                   {OF_DEAD_REDRIVEN, 1, -1},
+                   {OF_DEAD, 0, 0}};
     for (size_t i = 0; i < sizeof written / sizeof written[0]; i++) {
-        snprintf(value, sizeof value,
-                 "{\"state\":\"%s\",\"redrive\":%d,\"at\":%lld,\"correlationId\":\"%s\"}",
-                 written[i].state, written[i].redrive, (long long)now_ms + written[i].ms,
-                 correlation);
-        world_send_raw(&w, "officeflow.dlq-state", value, id, NULL, 0, KC_PARTITION_ANY);
+        of_state_record record = {.id = "0123456789abcdef",
+                                  .state = written[i].state,
+                                  .redrive = written[i].redrive,
+                                  .wall_ms = now_ms + written[i].later_ms,
+                                  .correlation_id = kc_str(w.group)};
+        world_write_state(&w, &record);
     }
     timeline line = {0};
-    kc_err result = of_trace_scan(w.platform, correlation, 0, WORLD_WAIT_MS, on_hop, &line, &err);
+    kc_err result = of_trace_scan(w.platform, w.group, 0, WORLD_WAIT_MS, on_hop, &line, &err);
     ck_assert_msg(result == KC_OK, "%s", err.text);
     ck_assert_uint_eq(line.count, 4);
     static const of_dead_state stand[] = {OF_DEAD_REDRIVEN, OF_DEAD, OF_DEAD_REDRIVEN,
