@@ -9,14 +9,13 @@
  * Back-pressure: when the producer's own buffer is full, taking stops at that record and goes on
  * when there is room; the queue fills up, and then senders are told KC_ERR_BUFFER_FULL. So nothing
  * that was accepted is dropped, and what two threads hand over stays in each one's order. */
-#define _POSIX_C_SOURCE 200809L // pthread_sigmask
 #include "client/thread.h"
 
+#include "net/worker.h"
 #include "protocol/base/error.h"
 
 #include <assert.h>
 #include <pthread.h>
-#include <signal.h>
 #include <stdatomic.h>
 
 #define ALIGN 16
@@ -302,17 +301,6 @@ static void free_thread(kc_client *client)
     client->thread = NULL;
 }
 
-/** Signals are for the application's threads. */
-static int create(kc_client *client)
-{
-    sigset_t all, before;
-    sigfillset(&all);
-    pthread_sigmask(SIG_SETMASK, &all, &before);
-    int failed = pthread_create(&client->thread->id, NULL, work, client);
-    pthread_sigmask(SIG_SETMASK, &before, NULL);
-    return failed;
-}
-
 kc_err kc_client_start(kc_client *client, kc_error *err)
 {
     KB_TRY(kc_client_check(client, err));
@@ -337,7 +325,7 @@ kc_err kc_client_start(kc_client *client, kc_error *err)
     pthread_mutex_init(&thread->mutex, NULL);
     pthread_cond_init(&thread->ended, NULL);
     pthread_mutex_lock(&thread->mutex); /* until its id is written */
-    int failed = create(client);
+    int failed = kn_thread_create(&thread->id, work, client);
     pthread_mutex_unlock(&thread->mutex);
     if (failed == 0)
         return KC_OK;
