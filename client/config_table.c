@@ -15,12 +15,9 @@ static const kc_word security_words[] = {
     {"SASL_SSL", 3, NULL, NULL},  {NULL, 0, NULL, NULL},
 };
 static const kc_word mechanism_words[] = {
-    {"PLAIN", 0, NULL, NULL},
-    {"SCRAM-SHA-256", 1, NULL, NULL},
-    {"SCRAM-SHA-512", 2, NULL, NULL},
-    {"OAUTHBEARER", 3, NULL, NULL},
-    {"GSSAPI", 4, NULL, LATER("Kerberos")},
-    {NULL, 0, NULL, NULL},
+    {"PLAIN", 0, NULL, NULL},         {"SCRAM-SHA-256", 1, NULL, NULL},
+    {"SCRAM-SHA-512", 2, NULL, NULL}, {"OAUTHBEARER", 3, NULL, NULL},
+    {"GSSAPI", 4, NULL, NULL},        {NULL, 0, NULL, NULL},
 };
 #define CONVERT ": convert the store to PKCS12 (keytool -importkeystore) or PEM"
 static const kc_word truststore_words[] = {
@@ -221,7 +218,7 @@ const kc_config_row kc_config_rows[] = {
          "The broker's certificate must be for the name it is connected by. Empty: not checked, "
          "so anybody with a certificate of a trusted CA can play the broker."),
     WORD("sasl.mechanism", "string", KC_KIND_WORD_TEXT, sasl_mechanism, NULL,
-         "PLAIN, SCRAM-SHA-256, SCRAM-SHA-512, OAUTHBEARER", mechanism_words, CLIENT,
+         "PLAIN, SCRAM-SHA-256, SCRAM-SHA-512, OAUTHBEARER, GSSAPI", mechanism_words, CLIENT,
          "How to authenticate. (The Java client's default is GSSAPI; here it has to be chosen.)"),
     STRING("sasl.username", sasl_username, NULL, "", false, CLIENT,
            "Name for PLAIN and SCRAM. (Not of the Java client.)"),
@@ -230,11 +227,25 @@ const kc_config_row kc_config_rows[] = {
            "replaces it at run time. (Not of the Java client.)"),
     SECRET("sasl.jaas.config", sasl_jaas_config, CLIENT,
            "The Java client's way to say the same: PlainLoginModule or ScramLoginModule with "
-           "username and password, OAuthBearerLoginModule with extension_NAME options."),
+           "username and password, OAuthBearerLoginModule with extension_NAME options, "
+           "Krb5LoginModule with serviceName, principal, keyTab and ticketCache."),
     SECRET(
         "sasl.oauthbearer.token", sasl_oauthbearer_token, CLIENT,
         "A token for OAUTHBEARER that never changes; kc_client_options.token_fn gets fresh ones. "
         "(Not of the Java client.)"),
+    STRING("sasl.kerberos.service.name", sasl_kerberos_service_name, "kafka", "", false, CLIENT,
+           "First part of the brokers' Kerberos principals: NAME/HOST@REALM, where HOST is as in "
+           "bootstrap.servers and advertised.listeners. (The Java client has no default.)"),
+    STRING("sasl.kerberos.principal", sasl_kerberos_principal, NULL, "", true, CLIENT,
+           "Who to be for GSSAPI. Not set: the first of the keytab or of the ticket cache. (Not of "
+           "the Java client, which has it in sasl.jaas.config.)"),
+    STRING("sasl.kerberos.keytab", sasl_kerberos_keytab, NULL, "", true, CLIENT,
+           "File with the principal's keys, by which the Kerberos library gets tickets and gets "
+           "them anew in time. Not set: only tickets of sasl.kerberos.ticket.cache, which somebody "
+           "has to fill (kinit). (Not of the Java client.)"),
+    STRING("sasl.kerberos.ticket.cache", sasl_kerberos_ticket_cache, NULL, "", true, CLIENT,
+           "Where tickets are, as KRB5CCNAME has it. Not set: with a keytab in memory, until the "
+           "client is freed; without one the default cache. (Not of the Java client.)"),
     DOUBLE("sasl.login.refresh.window.factor", sasl_login_refresh_window_factor, 0.8, 0.5, 1.0,
            CLIENT, "Share of a token's life after which the next one is asked for."),
     DOUBLE("sasl.login.refresh.window.jitter", sasl_login_refresh_window_jitter, 0.05, 0.0, 0.25,
@@ -345,7 +356,8 @@ typedef struct name_and_text {
 static const name_and_text refusals[] = {
     {"transactional.id", LATER("the transactional producer")},
     {"transaction.timeout.ms", LATER("the transactional producer")},
-    {"sasl.kerberos.", LATER("Kerberos")},
+    {"sasl.kerberos.", JAVA_ONLY "the Kerberos library gets tickets by itself, with "
+                                 "sasl.kerberos.keytab"},
     {"sasl.login.callback.handler.class", JAVA_ONLY "give kc_client_options.token_fn"},
     {"sasl.client.callback.handler.class", JAVA_ONLY "give kc_client_options.token_fn"},
     {"sasl.login.", LATER("fetching tokens from a provider")},

@@ -85,15 +85,49 @@ static token_kind next_token(lexer *lex)
 
 /* ---- what it means ---- */
 
-static const struct {
+#define TO(member) ((int)offsetof(kc_jaas, member))
+/** Java's own affair: whether to ask, what to store, when to renew. */
+#define MEANS_NOTHING (-1)
+
+typedef struct module_option {
+    const char *name;
+    int to; /**< the text in kc_jaas */
+} module_option;
+
+static const module_option password_options[] = {
+    {"username", TO(username)}, {"password", TO(password)}, {NULL, 0}};
+static const module_option token_options[] = {{NULL, 0}};
+static const module_option ticket_options[] = {
+    {"serviceName", TO(service)},
+    {"principal", TO(principal)},
+    {"keyTab", TO(keytab)},
+    {"ticketCache", TO(ticket_cache)},
+    {"useKeyTab", MEANS_NOTHING},
+    {"useTicketCache", MEANS_NOTHING},
+    {"storeKey", MEANS_NOTHING},
+    {"doNotPrompt", MEANS_NOTHING},
+    {"renewTGT", MEANS_NOTHING},
+    {"refreshKrb5Config", MEANS_NOTHING},
+    {"debug", MEANS_NOTHING},
+    {"isInitiator", MEANS_NOTHING},
+    {NULL, 0},
+};
+
+typedef struct login_module {
     const char *mechanism;
-    const char *module;
-    bool has_password;
-} modules[] = {
-    {"PLAIN", "PlainLoginModule", true},
-    {"SCRAM-SHA-256", "ScramLoginModule", true},
-    {"SCRAM-SHA-512", "ScramLoginModule", true},
-    {"OAUTHBEARER", "OAuthBearerLoginModule", false},
+    const char *name;
+    const module_option *options;
+    bool has_extensions;
+    const char *elsewhere; /**< where other things are said */
+} login_module;
+
+#define TOKENS_FROM ": tokens come from sasl.oauthbearer.token or kc_client_options.token_fn"
+static const login_module modules[] = {
+    {"PLAIN", "PlainLoginModule", password_options, false, ""},
+    {"SCRAM-SHA-256", "ScramLoginModule", password_options, false, ""},
+    {"SCRAM-SHA-512", "ScramLoginModule", password_options, false, ""},
+    {"OAUTHBEARER", "OAuthBearerLoginModule", token_options, true, TOKENS_FROM},
+    {"GSSAPI", "Krb5LoginModule", ticket_options, false, ""},
 };
 
 static kc_err malformed(const lexer *lex, const char *wanted, kc_error *err)
@@ -104,7 +138,8 @@ static kc_err malformed(const lexer *lex, const char *wanted, kc_error *err)
                         wanted, lex->pos);
 }
 
-static kc_err parse_module(lexer *lex, const char *mechanism, size_t *row_out, kc_error *err)
+static kc_err parse_module(lexer *lex, const char *mechanism, const login_module **out,
+                           kc_error *err)
 {
     if (next_token(lex) != TOKEN_WORD)
         return malformed(lex, "a login module", err);
@@ -114,44 +149,52 @@ static kc_err parse_module(lexer *lex, const char *mechanism, size_t *row_out, k
     for (size_t i = 0; i < sizeof modules / sizeof modules[0]; i++) {
         if (strcmp(modules[i].mechanism, mechanism) != 0)
             continue;
-        *row_out = i;
-        if (!kc_bytes_equal(name, kc_str(modules[i].module)))
+        *out = &modules[i];
+        if (!kc_bytes_equal(name, kc_str(modules[i].name)))
             return kb_error_set(err, KC_ERR_CONFIG,
                                 "sasl.jaas.config: with sasl.mechanism %s the login module has to "
                                 "be %s",
-                                mechanism, modules[i].module);
+                                mechanism, modules[i].name);
     }
     if (next_token(lex) != TOKEN_WORD || !kb_text_is(kb_buf_bytes(&lex->text), "required"))
         return malformed(lex, "the word required", err);
     return KC_OK;
 }
 
+static const module_option *find_option(const login_module *module, kc_bytes name)
+{
+    const module_option *option = module->options;
+    while (option->name && !kb_text_is(name, option->name))
+        option++;
+    return option->name ? option : NULL;
+}
+
 /** lex->text has the value. */
-static kc_err take_option(const lexer *lex, kc_bytes name, bool has_password, kc_jaas *out,
+static kc_err take_option(const lexer *lex, kc_bytes name, const login_module *module, kc_jaas *out,
                           kc_error *err)
 {
     kc_bytes value = kb_buf_bytes(&lex->text);
     kc_bytes prefix = KC_STR("extension_");
-    if (has_password && (kb_text_is(name, "username") || kb_text_is(name, "password"))) {
-        kb_buf *to = kb_text_is(name, "username") ? &out->username : &out->password;
-        kb_buf_reset(to);
-        if (memchr(value.ptr, 0, value.len) || value.len == 0)
-            return malformed(lex, "a value that is not empty", err);
-        kb_buf_put_bytes(to, value);
-        kb_buf_put_byte(to, 0);
-        return to->err == KC_OK ? KC_OK : kb_error_code(err, to->err);
-    }
-    if (!has_password && kb_text_starts(name, prefix))
+    if (module->has_extensions && kb_text_starts(name, prefix))
         return kc_jaas_extension(&out->extensions,
                                  kc_span(name.ptr + prefix.len, name.len - prefix.len), value, err);
-    return kb_error_set(err, KC_ERR_CONFIG, "sasl.jaas.config: the option " KC_FMT " %s",
-                        (int)(name.len < 80 ? name.len : 80), (const char *)name.ptr,
-                        has_password ? "is not known here"
-                                     : "is not known here: tokens come from sasl.oauthbearer.token "
-                                       "or kc_client_options.token_fn");
+    const module_option *option = find_option(module, name);
+    if (!option)
+        return kb_error_set(
+            err, KC_ERR_CONFIG, "sasl.jaas.config: the option " KC_FMT " is not known here%s",
+            (int)(name.len < 80 ? name.len : 80), (const char *)name.ptr, module->elsewhere);
+    if (option->to == MEANS_NOTHING)
+        return KC_OK;
+    kb_buf *to = (kb_buf *)((char *)out + option->to);
+    kb_buf_reset(to);
+    if (memchr(value.ptr, 0, value.len) || value.len == 0)
+        return malformed(lex, "a value that is not empty", err);
+    kb_buf_put_bytes(to, value);
+    kb_buf_put_byte(to, 0);
+    return to->err == KC_OK ? KC_OK : kb_error_code(err, to->err);
 }
 
-static kc_err parse_options(lexer *lex, bool has_password, kb_buf *name, kc_jaas *out,
+static kc_err parse_options(lexer *lex, const login_module *module, kb_buf *name, kc_jaas *out,
                             kc_error *err)
 {
     token_kind kind;
@@ -162,7 +205,7 @@ static kc_err parse_options(lexer *lex, bool has_password, kb_buf *name, kc_jaas
             return kb_error_code(err, name->err);
         if (next_token(lex) != TOKEN_EQUALS || next_token(lex) != TOKEN_WORD)
             return malformed(lex, "name=\"value\"", err);
-        KB_TRY(take_option(lex, kb_buf_bytes(name), has_password, out, err));
+        KB_TRY(take_option(lex, kb_buf_bytes(name), module, out, err));
     }
     if (kind != TOKEN_SEMICOLON)
         return malformed(lex, "a semicolon", err);
@@ -173,15 +216,17 @@ kc_err kc_jaas_parse(kb_mem *mem, kc_bytes text, const char *mechanism, kc_jaas 
 {
     lexer lex = {.in = text};
     kb_buf name;
-    size_t row = 0;
-    kb_buf *secrets[] = {&lex.text, &name, &out->username, &out->password, &out->extensions};
+    const login_module *module = NULL;
+    kb_buf *secrets[] = {&lex.text,         &name,         &out->username,  &out->password,
+                         &out->extensions,  &out->service, &out->principal, &out->keytab,
+                         &out->ticket_cache};
     for (size_t i = 0; i < sizeof secrets / sizeof secrets[0]; i++) {
         kb_buf_init(secrets[i], mem, VALUE_BYTES_MAX);
         secrets[i]->is_secret = true;
     }
-    kc_err result = parse_module(&lex, mechanism, &row, err);
+    kc_err result = parse_module(&lex, mechanism, &module, err);
     if (result == KC_OK)
-        result = parse_options(&lex, modules[row].has_password, &name, out, err);
+        result = parse_options(&lex, module, &name, out, err);
     kb_buf_cleanup(&name);
     kb_buf_cleanup(&lex.text);
     return result;
@@ -189,9 +234,10 @@ kc_err kc_jaas_parse(kb_mem *mem, kc_bytes text, const char *mechanism, kc_jaas 
 
 void kc_jaas_cleanup(kc_jaas *jaas)
 {
-    kb_buf_cleanup(&jaas->username);
-    kb_buf_cleanup(&jaas->password);
-    kb_buf_cleanup(&jaas->extensions);
+    kb_buf *all[] = {&jaas->username,  &jaas->password, &jaas->extensions,  &jaas->service,
+                     &jaas->principal, &jaas->keytab,   &jaas->ticket_cache};
+    for (size_t i = 0; i < sizeof all / sizeof all[0]; i++)
+        kb_buf_cleanup(all[i]);
 }
 
 /* RFC 7628 3.1: the key is of letters, the value printable or white space. */

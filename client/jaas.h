@@ -7,13 +7,15 @@
 
 /** What it says, of use to us. */
 typedef struct kc_jaas {
-    kb_buf username, password; /**< with a zero byte; len 0: not given */
-    kb_buf extensions;         /**< "name=value" and a byte 1 each     */
+    kb_buf username, password;                       /**< with a zero byte; len 0: not given */
+    kb_buf extensions;                               /**< "name=value" and a byte 1 each     */
+    kb_buf service, principal, keytab, ticket_cache; /**< as username */
 } kc_jaas;
 
 /**
  * Parse `org.apache.kafka.common.security.plain.PlainLoginModule required username="..."
- * password="...";` (also ScramLoginModule, OAuthBearerLoginModule with extension_NAME="...").
+ * password="...";` (also ScramLoginModule, OAuthBearerLoginModule with extension_NAME="...", Krb5LoginModule
+ * with serviceName, principal, keyTab and ticketCache).
  *
  * @param mechanism  The module has to be its own.
  * Errors say where, and never quote a value. kc_jaas_cleanup() in any case.

@@ -4,14 +4,19 @@
 #include "client/sasl.h"
 
 #include "client/jaas.h"
+#include "protocol/base/arena.h"
 #include "protocol/base/error.h"
 #include "protocol/base/text.h"
+
+/** A path is at most 4096 bytes. */
+#define KERBEROS_TEXTS_MAX ((size_t)64 * 1024)
 
 struct kc_sasl {
     kc_client *client;
     kn_sasl_conf conf;
     kc_token_fn token_fn; /**< NULL: none */
     void *token_user;
+    kb_arena texts; /**< of conf.kerberos */
 };
 
 const kn_sasl_conf *kc_sasl_conf(const kc_sasl *sasl)
@@ -97,19 +102,59 @@ static kc_err open_tokens(kc_sasl *sasl, const kc_jaas *jaas, kc_error *err)
     return kn_token_give(sasl->conf.tokens, kc_str(token), extensions, 0, err);
 }
 
+/** Of the two ways to say it, into the arena; NULL: in neither. */
+static bool take_text(kc_sasl *sasl, const char **out, const char *setting, const kb_buf *jaas)
+{
+    if (sasl->client->settings->sasl_jaas_config && jaas->len > 0)
+        setting = (const char *)jaas->data;
+    *out = setting ? kb_arena_printf(&sasl->texts, "%s", setting) : NULL;
+    return !setting || *out;
+}
+
+/** Tickets that a keytab brings belong to the client alone. */
+static bool name_ccache(kc_sasl *sasl, kn_kerberos *kerberos)
+{
+    uint64_t number;
+    fill_random(sasl, &number, sizeof number);
+    kerberos->ccache =
+        kb_arena_printf(&sasl->texts, "MEMORY:kafkac-%016llx", (unsigned long long)number);
+    kerberos->owns_ccache = kerberos->ccache != NULL;
+    return kerberos->owns_ccache;
+}
+
+static kc_err open_tickets(kc_sasl *sasl, const kc_jaas *jaas, kc_error *err)
+{
+    const kc_settings *settings = sasl->client->settings;
+    kn_kerberos *kerberos = &sasl->conf.kerberos;
+    kb_arena_init(&sasl->texts, &sasl->client->mem, KERBEROS_TEXTS_MAX);
+    if (take_text(sasl, &kerberos->service, settings->sasl_kerberos_service_name, &jaas->service) &&
+        take_text(sasl, &kerberos->principal, settings->sasl_kerberos_principal,
+                  &jaas->principal) &&
+        take_text(sasl, &kerberos->keytab, settings->sasl_kerberos_keytab, &jaas->keytab) &&
+        take_text(sasl, &kerberos->ccache, settings->sasl_kerberos_ticket_cache,
+                  &jaas->ticket_cache) &&
+        (!kerberos->keytab || kerberos->ccache || name_ccache(sasl, kerberos)) &&
+        kn_sasl_conf_set(&sasl->conf, kerberos->principal, NULL) == KC_OK)
+        return KC_OK;
+    return kb_error_code(err, KC_ERR_NOMEM);
+}
+
 static kc_err open_credentials(kc_sasl *sasl, kc_error *err)
 {
     kc_client *client = sasl->client;
     const kc_settings *settings = client->settings;
+    static kc_err (*const openers[])(kc_sasl *, const kc_jaas *, kc_error *) = {
+        [KN_SASL_PASSWORD] = open_password,
+        [KN_SASL_TOKEN] = open_tokens,
+        [KN_SASL_TICKET] = open_tickets,
+    };
     kc_jaas jaas;
     kc_err result = KC_OK;
     if (settings->sasl_jaas_config)
         result = kc_jaas_parse(&client->mem, kc_str(settings->sasl_jaas_config),
                                settings->sasl_mechanism, &jaas, err);
-    if (result == KC_OK && sasl->conf.mechanism->has_password)
-        result = open_password(sasl, &jaas, err);
-    else if (result == KC_OK)
-        result = open_tokens(sasl, &jaas, err);
+    if (result == KC_OK)
+        result = openers[sasl->conf.mechanism->needs](sasl, &jaas, err);
     if (settings->sasl_jaas_config)
         kc_jaas_cleanup(&jaas);
     return result;
@@ -123,8 +168,12 @@ kc_err kc_sasl_open(kc_client *client, const kc_client_options *options, kc_erro
     if (!settings->sasl_mechanism)
         return kb_error_set(err, KC_ERR_CONFIG,
                             "security.protocol %s needs sasl.mechanism: PLAIN, SCRAM-SHA-256, "
-                            "SCRAM-SHA-512 or OAUTHBEARER",
+                            "SCRAM-SHA-512, OAUTHBEARER or GSSAPI",
                             settings->security_protocol);
+    const kn_sasl_mechanism *mechanism = kn_sasl_mechanism_find(kc_str(settings->sasl_mechanism));
+    if (!mechanism)
+        return kb_error_set(err, KC_ERR_CONFIG, "sasl.mechanism %s is not in this build",
+                            settings->sasl_mechanism);
     kc_sasl *sasl = kb_mem_zalloc(&client->mem, sizeof *sasl);
     if (!sasl)
         return kb_error_code(err, KC_ERR_NOMEM);
@@ -132,11 +181,11 @@ kc_err kc_sasl_open(kc_client *client, const kc_client_options *options, kc_erro
     sasl->client = client;
     sasl->token_fn = options->token_fn;
     sasl->token_user = options->token_user;
-    sasl->conf =
-        (kn_sasl_conf){.mem = &client->mem,
-                       .mechanism = kn_sasl_mechanism_find(kc_str(settings->sasl_mechanism)),
-                       .random = fill_random,
-                       .random_user = sasl};
+    sasl->conf = (kn_sasl_conf){.mem = &client->mem,
+                                .loop = client->loop,
+                                .mechanism = mechanism,
+                                .random = fill_random,
+                                .random_user = sasl};
     return open_credentials(sasl, err);
 }
 
@@ -148,6 +197,7 @@ void kc_sasl_close(kc_client *client)
     client->sasl = NULL;
     kn_token_source_free(sasl->conf.tokens);
     kn_sasl_conf_cleanup(&sasl->conf);
+    kb_arena_cleanup(&sasl->texts);
     kb_mem_free(&client->mem, sasl);
 }
 
@@ -157,7 +207,7 @@ kc_err kc_client_set_credentials(kc_client *client, const char *username, const 
                                  kc_error *err)
 {
     KB_TRY(kc_client_check(client, err));
-    if (!client->sasl || !client->sasl->conf.mechanism->has_password)
+    if (!client->sasl || client->sasl->conf.mechanism->needs != KN_SASL_PASSWORD)
         return kb_error_set(err, KC_ERR_STATE,
                             "the client has no sasl.mechanism with name and password");
     if (!username || !password || !username[0] || !password[0])

@@ -41,6 +41,10 @@ typedef struct kc_settings {
     const char *sasl_password;
     const char *sasl_jaas_config;
     const char *sasl_oauthbearer_token;
+    const char *sasl_kerberos_service_name;
+    const char *sasl_kerberos_principal;
+    const char *sasl_kerberos_keytab;
+    const char *sasl_kerberos_ticket_cache;
     double sasl_login_refresh_window_factor;
     double sasl_login_refresh_window_jitter;
     int32_t sasl_login_refresh_min_period_seconds;

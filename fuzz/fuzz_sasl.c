@@ -25,7 +25,7 @@ static void fuzz_scram(kb_mem *mem, kc_bytes input)
     kn_sasl sasl;
     kn_sasl_conf conf = {.mem = mem, .mechanism = &kn_sasl_scram_sha256, .random = no_random};
     FUZZ_CHECK(kn_sasl_conf_set(&conf, "alice", "alice-secret") == KC_OK);
-    kn_sasl_init(&sasl, &conf, on_wake, NULL);
+    kn_sasl_init(&sasl, &conf, "broker", on_wake, NULL);
     kc_bytes rest = input, message;
     kn_sasl_status status = kn_sasl_start(&sasl);
     while (status == KN_SASL_SEND && kb_text_split(&rest, 0, &message))

@@ -67,7 +67,9 @@ const char *kn_conn_auth_waits_for(const kn_conn *conn)
     case KN_AUTH_EXCHANGE:
         return "SaslAuthenticate";
     default:
-        return "the request for a token";
+        return conn->auth.sasl.conf->mechanism->needs == KN_SASL_TICKET
+                   ? "the Kerberos library's request for a ticket"
+                   : "the request for a token";
     }
 }
 
@@ -295,7 +297,7 @@ void kn_conn_auth_start(kn_conn *conn)
     kn_conn_auth *auth = &conn->auth;
     assert(auth->state == KN_AUTH_IDLE && is_live(conn));
     if (!auth->sasl.conf)
-        kn_sasl_init(&auth->sasl, conn->env->sasl, on_wake, conn);
+        kn_sasl_init(&auth->sasl, conn->env->sasl, conn->host, on_wake, conn);
     auth->state = KN_AUTH_PREPARING;
     auth->rounds = 0;
     auth->renew_at_us = INT64_MAX;
@@ -317,8 +319,9 @@ int64_t kn_conn_auth_timer(kn_conn *conn, int64_t now_us)
         return INT64_MAX; // whatever is awaited has its own deadline
     if (now_us < auth->ends_at_us)
         return auth->ends_at_us;
-    act(conn, kn_sasl_fail(&auth->sasl, KC_ERR_AUTH,
-                           "the session ends, and no token has come to renew it"));
+    act(conn,
+        kn_sasl_fail(&auth->sasl, KC_ERR_AUTH, "the session ends, and no %s has come to renew it",
+                     auth->sasl.conf->mechanism->needs == KN_SASL_TICKET ? "ticket" : "token"));
     return INT64_MAX;
 }
 

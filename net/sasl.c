@@ -9,12 +9,11 @@
 #include <stdarg.h>
 #include <stdio.h>
 
-/** GSSAPI is one more row here, where cyrus-sasl is in the build. */
 static const kn_sasl_mechanism *const mechanisms[] = {
-    &kn_sasl_plain,
-    &kn_sasl_scram_sha256,
-    &kn_sasl_scram_sha512,
-    &kn_sasl_oauthbearer,
+    &kn_sasl_plain,  &kn_sasl_scram_sha256, &kn_sasl_scram_sha512, &kn_sasl_oauthbearer,
+#ifdef KC_WITH_GSSAPI
+    &kn_sasl_gssapi,
+#endif
 };
 
 const kn_sasl_mechanism *kn_sasl_mechanism_find(kc_bytes name)
@@ -39,12 +38,19 @@ static bool copy_pair(kb_mem *mem, const char *username, const char *password, c
     return false;
 }
 
+static void free_pair(kn_sasl_conf *conf)
+{
+    kb_mem_free(conf->mem, conf->username);
+    kb_mem_free_secret(conf->mem, conf->password);
+    conf->username = conf->password = NULL;
+}
+
 kc_err kn_sasl_conf_set(kn_sasl_conf *conf, const char *username, const char *password)
 {
     char *pair[2];
     if (!copy_pair(conf->mem, username, password, pair))
         return KC_ERR_NOMEM;
-    kn_sasl_conf_cleanup(conf);
+    free_pair(conf);
     conf->username = pair[0];
     conf->password = pair[1];
     return KC_OK;
@@ -52,17 +58,17 @@ kc_err kn_sasl_conf_set(kn_sasl_conf *conf, const char *username, const char *pa
 
 void kn_sasl_conf_cleanup(kn_sasl_conf *conf)
 {
-    kb_mem_free(conf->mem, conf->username);
-    kb_mem_free_secret(conf->mem, conf->password);
-    conf->username = conf->password = NULL;
+    if (conf->mechanism && conf->mechanism->forget)
+        conf->mechanism->forget(conf);
+    free_pair(conf);
 }
 
 /* ---- one exchange ---- */
 
-void kn_sasl_init(kn_sasl *sasl, const kn_sasl_conf *conf, void (*on_wake)(kn_sasl *sasl),
-                  void *user)
+void kn_sasl_init(kn_sasl *sasl, const kn_sasl_conf *conf, const char *host,
+                  void (*on_wake)(kn_sasl *sasl), void *user)
 {
-    *sasl = (kn_sasl){.conf = conf, .on_wake = on_wake, .user = user};
+    *sasl = (kn_sasl){.conf = conf, .host = host, .on_wake = on_wake, .user = user};
     kb_buf_init(&sasl->out, conf->mem, KN_SASL_MESSAGE_MAX);
     sasl->out.is_secret = true;
 }

@@ -25,6 +25,7 @@
 #define KN_SCRAM_NONCE_BYTES 15
 
 typedef struct kn_sasl kn_sasl;
+typedef struct kn_sasl_conf kn_sasl_conf;
 
 typedef enum kn_sasl_status {
     KN_SASL_SEND,   /**< sasl->out goes to the broker, its answer to kn_sasl_step()             */
@@ -33,31 +34,51 @@ typedef enum kn_sasl_status {
     KN_SASL_FAILED, /**< sasl->err and sasl->why say it                                         */
 } kn_sasl_status;
 
+/** What a mechanism authenticates with. */
+typedef enum kn_sasl_needs {
+    KN_SASL_PASSWORD, /**< and a name             */
+    KN_SASL_TOKEN,    /**< of the token source    */
+    KN_SASL_TICKET,   /**< of Kerberos            */
+} kn_sasl_needs;
+
 typedef struct kn_sasl_mechanism {
     const char *name;
-    bool has_password;  /**< by name and password; else by the token source */
-    size_t state_bytes; /**< of sasl->state, zero-filled before start()     */
+    kn_sasl_needs needs;
+    size_t state_bytes; /**< of sasl->state, zero-filled before start() */
     kn_sasl_status (*start)(kn_sasl *sasl);
     kn_sasl_status (*step)(kn_sasl *sasl, kc_bytes in);
     /** Give back what `state` holds, whatever came before; may be NULL. The state itself is wiped
      * and freed by the caller. */
     void (*finish)(kn_sasl *sasl);
+    /** The client ends: give up what is kept for all exchanges; may be NULL. */
+    void (*forget)(const kn_sasl_conf *conf);
     const EVP_MD *(*digest)(void); /**< of the SCRAM family */
 } kn_sasl_mechanism;
 
 /** By Kafka's name, as "SCRAM-SHA-256"; NULL: not in this build. */
 const kn_sasl_mechanism *kn_sasl_mechanism_find(kc_bytes name);
 
+/** Where tickets come from; NULL members: not given. Texts of the owner. */
+typedef struct kn_kerberos {
+    const char *service;   /**< "kafka" of kafka/HOST@REALM                          */
+    const char *principal; /**< who we are; NULL: the keytab's or the cache's first  */
+    const char *keytab;    /**< a file with our keys; NULL: only what the cache has  */
+    const char *ccache;    /**< "FILE:PATH", "MEMORY:NAME"; NULL: the default         */
+    bool owns_ccache;      /**< it ends with the client                              */
+} kn_kerberos;
+
 /** What all connections of a client authenticate with; outlives them. */
-typedef struct kn_sasl_conf {
+struct kn_sasl_conf {
     kb_mem *mem;
+    kn_loop *loop; /**< of the workers of GSSAPI */
     const kn_sasl_mechanism *mechanism;
     char *username, *password; /**< NULL: none; see kn_sasl_conf_set() */
     kn_token_source *tokens;   /**< NULL: none; not owned */
+    kn_kerberos kerberos;
     /** Unpredictable bytes. */
     void (*random)(void *user, void *out, size_t len);
     void *random_user;
-} kn_sasl_conf;
+};
 
 /** Used by exchanges that start after this; copied. KC_ERR_NOMEM: nothing changed. */
 KC_NODISCARD kc_err kn_sasl_conf_set(kn_sasl_conf *conf, const char *username,
@@ -67,6 +88,7 @@ void kn_sasl_conf_cleanup(kn_sasl_conf *conf);
 /** One exchange; can be started again and again. */
 struct kn_sasl {
     const kn_sasl_conf *conf;
+    const char *host; /**< the broker's, as it is connected by */
     void (*on_wake)(kn_sasl *sasl);
     void *user;
     char *username, *password; /**< as they were at the start */
@@ -76,9 +98,10 @@ struct kn_sasl {
     char why[KN_SASL_QUOTE_MAX + 96];
 };
 
-/** `on_wake` is called from a loop turn, after KN_SASL_LATER. Allocates nothing yet. */
-void kn_sasl_init(kn_sasl *sasl, const kn_sasl_conf *conf, void (*on_wake)(kn_sasl *sasl),
-                  void *user);
+/** `on_wake` is called from a loop turn, after KN_SASL_LATER; `host` lives as long as the exchange.
+ * Allocates nothing yet. */
+void kn_sasl_init(kn_sasl *sasl, const kn_sasl_conf *conf, const char *host,
+                  void (*on_wake)(kn_sasl *sasl), void *user);
 /** Begin: never KN_SASL_DONE. */
 kn_sasl_status kn_sasl_start(kn_sasl *sasl);
 /** The broker's answer, or a null slice after the wake. */
@@ -100,5 +123,6 @@ const char *kn_sasl_quote(char out[KN_SASL_QUOTE_MAX + 1], kc_bytes text);
 
 extern const kn_sasl_mechanism kn_sasl_plain, kn_sasl_scram_sha256, kn_sasl_scram_sha512,
     kn_sasl_oauthbearer;
+extern const kn_sasl_mechanism kn_sasl_gssapi; /* where it is in the build */
 
 #endif

@@ -77,6 +77,7 @@ static void finish(kn_sasl *sasl)
 }
 
 const kn_sasl_mechanism kn_sasl_oauthbearer = {.name = "OAUTHBEARER",
+                                               .needs = KN_SASL_TOKEN,
                                                .state_bytes = sizeof(oauth),
                                                .start = start,
                                                .step = step,

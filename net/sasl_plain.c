@@ -20,4 +20,4 @@ static kn_sasl_status step(kn_sasl *sasl, kc_bytes in)
 }
 
 const kn_sasl_mechanism kn_sasl_plain = {
-    .name = "PLAIN", .has_password = true, .state_bytes = 1, .start = start, .step = step};
+    .name = "PLAIN", .needs = KN_SASL_PASSWORD, .state_bytes = 1, .start = start, .step = step};

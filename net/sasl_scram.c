@@ -225,7 +225,7 @@ static void finish(kn_sasl *sasl)
 
 #define SCRAM(text, function)                                                                      \
     {                                                                                              \
-        .name = text, .has_password = true, .state_bytes = sizeof(scram), .start = start,          \
+        .name = text, .needs = KN_SASL_PASSWORD, .state_bytes = sizeof(scram), .start = start,     \
         .step = step, .finish = finish, .digest = function                                         \
     }
 const kn_sasl_mechanism kn_sasl_scram_sha256 = SCRAM("SCRAM-SHA-256", EVP_sha256);

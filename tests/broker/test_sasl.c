@@ -9,6 +9,7 @@
 
 #include <check.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 #define PASSWORD(name) "sasl.username", name, "sasl.password", name "-secret"
@@ -130,6 +131,24 @@ START_TEST(each_mechanism_authenticates)
 }
 END_TEST
 
+START_TEST(each_mechanism_authenticates_inside_of_tls)
+{
+    char ca[512];
+    snprintf(ca, sizeof ca, "%s/ca.pem", broker_tls_folder());
+    static const char *const mechanisms[] = {"PLAIN", "SCRAM-SHA-256", "SCRAM-SHA-512",
+                                             "OAUTHBEARER"};
+    const char *const over_tls[] = {"security.protocol", "SASL_SSL", "ssl.truststore.location", ca,
+                                    PASSWORD("alice"),   NULL};
+    const char *const without_name[] = {"security.protocol", "SASL_SSL", "ssl.truststore.location",
+                                        ca, NULL};
+    for (size_t i = 0; i < sizeof mechanisms / sizeof mechanisms[0]; i++) {
+        kc_client *client = open_client("SASL_SSL", mechanisms[i], i < 3 ? over_tls : without_name);
+        ck_assert_msg(ask(client) == KC_OK, "%s", error.text);
+        kc_client_free(client);
+    }
+}
+END_TEST
+
 static void refuse(const char *listener, const char *mechanism, const char *const *properties,
                    const char *text)
 {
@@ -223,10 +242,11 @@ static void flow_send(flow *r)
 
 /** A broker may name a new partition's leader before that one takes records: what was sent again for that has
  * nothing to do with sessions. */
-static void flow_open(flow *r, const char *mechanism, const char *const *properties)
+static void flow_open(flow *r, const char *listener, const char *mechanism,
+                      const char *const *properties)
 {
     kc_producer_stats stats;
-    *r = (flow){.client = open_client("SASL_REAUTH", mechanism, properties)};
+    *r = (flow){.client = open_client(listener, mechanism, properties)};
     broker_unique_name(r->topic, sizeof r->topic, "sasl");
     broker_create_topic(r->topic, PARTITIONS, 1);
     ck_assert_int_eq(kc_producer_open(r->client, NULL, &r->producer, &error), KC_OK);
@@ -265,10 +285,11 @@ static void flow_close(flow *r, uint32_t renewals)
     kc_client_free(r->client);
 }
 
-static void produce_through_renewals(const char *mechanism, const char *const *properties)
+static void produce_through_renewals(const char *listener, const char *mechanism,
+                                     const char *const *properties)
 {
     flow r;
-    flow_open(&r, mechanism, properties);
+    flow_open(&r, listener, mechanism, properties);
     flow_for(&r, RUN_MS);
     flow_close(&r, RUN_MS / 2000);
 }
@@ -276,14 +297,14 @@ static void produce_through_renewals(const char *mechanism, const char *const *p
 START_TEST(plain_sessions_are_renewed_under_records)
 {
     static const char *const alice[] = {PASSWORD("alice"), "linger.ms", "0", NULL};
-    produce_through_renewals("PLAIN", alice);
+    produce_through_renewals("SASL_REAUTH", "PLAIN", alice);
 }
 END_TEST
 
 START_TEST(scram_sessions_are_renewed_under_records)
 {
     static const char *const alice[] = {PASSWORD("alice"), "linger.ms", "0", NULL};
-    produce_through_renewals("SCRAM-SHA-512", alice);
+    produce_through_renewals("SASL_REAUTH", "SCRAM-SHA-512", alice);
 }
 END_TEST
 
@@ -291,7 +312,7 @@ START_TEST(oauthbearer_sessions_are_renewed_under_records_with_fresh_tokens)
 {
     static const char *const quick[] = {"linger.ms", "0", NULL};
     token_life_ms = 4000; // and so tokens are refreshed by the way
-    produce_through_renewals("OAUTHBEARER", quick);
+    produce_through_renewals("SASL_REAUTH", "OAUTHBEARER", quick);
     ck_assert_int_ge(asks, 3);
     token_life_ms = 3600000;
 }
@@ -313,7 +334,7 @@ START_TEST(a_changed_password_costs_no_record)
     char user[64];
     broker_unique_name(user, sizeof user, "user");
     set_password(user, "one");
-    flow_open(&r, "SCRAM-SHA-512",
+    flow_open(&r, "SASL_REAUTH", "SCRAM-SHA-512",
               (const char *const[]){"sasl.username", user, "sasl.password", "one", "linger.ms", "0",
                                     NULL});
     flow_for(&r, 3000);
@@ -326,5 +347,85 @@ START_TEST(a_changed_password_costs_no_record)
     ck_assert_int_eq(kc_producer_flush(r.producer, 30000), KC_OK);
     ck_assert_msg(r.failed == 0, "%s", r.error.text);
     kc_client_free(r.client);
+}
+END_TEST
+
+/* ---- Kerberos ---- */
+
+static const char *in_kdc(const char *name)
+{
+    static char paths[4][512];
+    static size_t next;
+    const char *folder = getenv("KC_KDC");
+    if (!folder) {
+        printf("skipped: no KDC: run scripts/kdc run -- scripts/kafka run --secure -- COMMAND\n");
+        exit(77);
+    }
+    char *path = paths[next++ % 4];
+    snprintf(path, sizeof paths[0], "%s/%s", folder, name);
+    return path;
+}
+
+static void check_ticket(const char *const *properties)
+{
+    kc_client *client = open_client("SASL_GSSAPI", "GSSAPI", properties);
+    ck_assert_msg(ask(client) == KC_OK, "%s", error.text);
+    kc_client_free(client);
+}
+
+START_TEST(a_keytab_authenticates)
+{
+    const char *keytab = in_kdc("alice.keytab");
+    char jaas[1024];
+    snprintf(jaas, sizeof jaas,
+             "com.sun.security.auth.module.Krb5LoginModule required useKeyTab=true storeKey=true "
+             "serviceName=kafka keyTab=\"%s\" principal=\"alice@OFFICEFLOW.TEST\";",
+             keytab);
+    check_ticket((const char *const[]){"sasl.kerberos.keytab", keytab, NULL});
+    check_ticket((const char *const[]){"sasl.kerberos.keytab", keytab, "sasl.kerberos.principal",
+                                       "alice", NULL});
+    check_ticket((const char *const[]){"sasl.jaas.config", jaas, NULL});
+}
+END_TEST
+
+START_TEST(tickets_of_kinit_authenticate)
+{
+    char command[2048];
+    const char *keytab = in_kdc("alice.keytab"), *cache = in_kdc("alice.cache");
+    snprintf(command, sizeof command, "kinit -c %s -k -t %s alice", cache, keytab);
+    ck_assert_int_eq(system(command), 0);
+    check_ticket((const char *const[]){"sasl.kerberos.ticket.cache", cache, NULL});
+}
+END_TEST
+
+START_TEST(what_kerberos_refuses_is_told_in_its_words)
+{
+    const char *keytab = in_kdc("alice.keytab");
+    refuse("SASL_GSSAPI", "GSSAPI",
+           (const char *const[]){"sasl.kerberos.ticket.cache", in_kdc("none"), NULL},
+           "SASL authentication failed by GSSAPI: no ticket; run kinit, or set "
+           "sasl.kerberos.keytab: ");
+    refuse("SASL_GSSAPI", "GSSAPI",
+           (const char *const[]){"sasl.kerberos.keytab", keytab, "sasl.kerberos.service.name",
+                                 "postgres", NULL},
+           "Server postgres/127.0.0.1@OFFICEFLOW.TEST not found in Kerberos database");
+    refuse("SASL_GSSAPI", "GSSAPI",
+           (const char *const[]){"sasl.kerberos.keytab", keytab, "sasl.kerberos.principal", "carol",
+                                 NULL},
+           "failed as carol by GSSAPI: sasl.kerberos.keytab: No key table entry found for carol");
+    refuse("SASL_GSSAPI", "GSSAPI",
+           (const char *const[]){"sasl.kerberos.keytab", in_kdc("none"), NULL},
+           "is nonexistent or empty");
+    refuse("SASL_PLAINTEXT", "GSSAPI", (const char *const[]){"sasl.kerberos.keytab", keytab, NULL},
+           "the broker offers ");
+}
+END_TEST
+
+/* bob's tickets last eight seconds. */
+START_TEST(gssapi_sessions_are_renewed_under_records_with_fresh_tickets)
+{
+    const char *const bob[] = {"sasl.kerberos.keytab", in_kdc("bob.keytab"), "linger.ms", "0",
+                               NULL};
+    produce_through_renewals("SASL_GSSAPI", "GSSAPI", bob);
 }
 END_TEST

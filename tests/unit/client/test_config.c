@@ -285,8 +285,7 @@ START_TEST(what_a_later_release_brings_is_told_so)
     kc_config *config = kc_config_new();
     refuse(config, "enable.idempotence", "true", "later release");
     set(config, "enable.idempotence", "false");
-    refuse(config, "sasl.mechanism", "GSSAPI", "later release");
-    refuse(config, "sasl.kerberos.service.name", "kafka", "later release");
+    refuse(config, "sasl.kerberos.kinit.cmd", "kinit", "by itself, with sasl.kerberos.keytab");
     refuse(config, "sasl.oauthbearer.token.endpoint.url", "http://x", "token_fn");
     refuse(config, "sasl.login.callback.handler.class", "x", "token_fn");
     refuse(config, "ssl.truststore.type", "JKS", "Java's own: convert");

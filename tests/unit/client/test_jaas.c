@@ -72,6 +72,23 @@ START_TEST(extensions_come_with_the_token_module)
 }
 END_TEST
 
+START_TEST(kerberos_options_are_taken_and_those_of_java_alone_left)
+{
+    ck_assert_msg(parse("GSSAPI", "com.sun.security.auth.module.Krb5LoginModule required "
+                                  "useKeyTab=true storeKey=true doNotPrompt=true debug=false "
+                                  "keyTab=\"/etc/app.keytab\" principal=\"app/h@REALM\" "
+                                  "serviceName=kafka ticketCache='/run/cc';") == KC_OK,
+                  "%s", error.text);
+    ck_assert_str_eq((const char *)jaas.keytab.data, "/etc/app.keytab");
+    ck_assert_str_eq((const char *)jaas.principal.data, "app/h@REALM");
+    ck_assert_str_eq((const char *)jaas.service.data, "kafka");
+    ck_assert_str_eq((const char *)jaas.ticket_cache.data, "/run/cc");
+    end();
+    refuse("GSSAPI", "Krb5LoginModule required password=\"hush\";", "password is not known");
+    refuse("GSSAPI", PLAIN "username=\"a\" password=\"hush\";", "has to be Krb5LoginModule");
+}
+END_TEST
+
 START_TEST(what_is_wrong_is_said_without_any_value)
 {
     refuse("PLAIN", "", "a login module");

@@ -129,7 +129,7 @@ static void init(fixture *f, const char *mechanism, size_t count)
                              .mechanism = kn_sasl_mechanism_find(kc_str(mechanism)),
                              .random = random_bytes,
                              .random_user = &f->r.rand};
-    if (f->conf.mechanism->has_password) {
+    if (f->conf.mechanism->needs == KN_SASL_PASSWORD) {
         ck_assert_int_eq(kn_sasl_conf_set(&f->conf, "alice", "alice-secret"), KC_OK);
     } else {
         kn_token_options options = {.mem = &f->r.mem,

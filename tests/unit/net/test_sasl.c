@@ -52,7 +52,7 @@ static void init(world *w, const char *mechanism, const char *username, const ch
                              .random_user = w};
     ck_assert_ptr_nonnull(w->conf.mechanism);
     ck_assert_int_eq(kn_sasl_conf_set(&w->conf, username, password), KC_OK);
-    kn_sasl_init(&w->sasl, &w->conf, on_wake, w);
+    kn_sasl_init(&w->sasl, &w->conf, "broker", on_wake, w);
 }
 
 static void ask(void *user)
@@ -438,6 +438,23 @@ START_TEST(an_abandoned_exchange_is_not_woken)
     ck_assert_int_eq(kn_token_give(w.tokens, KC_STR("t"), KC_STR(""), 0, NULL), KC_OK);
     run(&w);
     ck_assert_int_eq(w.wakes, 0);
+    cleanup(&w);
+}
+END_TEST
+
+START_TEST(kerberos_needs_a_worker_which_a_virtual_loop_has_not)
+{
+    world w;
+    if (!kn_sasl_mechanism_find(KC_STR("GSSAPI"))) {
+        printf("skipped: this build has no GSSAPI\n");
+        exit(77);
+    }
+    init(&w, "GSSAPI", NULL, NULL);
+    w.conf.loop = w.loop;
+    w.conf.kerberos.service = "kafka";
+    ck_assert_int_eq(kn_sasl_start(&w.sasl), KN_SASL_FAILED);
+    ck_assert_int_eq(w.sasl.err, KC_ERR_STATE);
+    ck_assert_ptr_nonnull(strstr(w.sasl.why, "worker"));
     cleanup(&w);
 }
 END_TEST

@@ -18,20 +18,21 @@ typedef struct world {
     kc_error error;
 } world;
 
+/* On the worker, where Check can't fail a test. */
 static void run(void *data)
 {
     world *w = data;
     char byte;
     sigset_t blocked;
-    ck_assert_int_eq(read(w->gate[0], &byte, 1), 1);
+    bool is_open = read(w->gate[0], &byte, 1) == 1;
     pthread_sigmask(SIG_SETMASK, NULL, &blocked);
-    w->result = sigismember(&blocked, SIGTERM) ? 42 : -1;
+    w->result = is_open && sigismember(&blocked, SIGTERM) ? 42 : -1;
 }
 
 static void release(void *data)
 {
     world *w = data;
-    ck_assert_int_eq(write(w->released[1], "", 1), 1);
+    (void)!write(w->released[1], "", 1);
 }
 
 static const kn_job_kind kind = {.run = run, .release = release};
