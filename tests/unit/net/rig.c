@@ -162,6 +162,19 @@ void rig_answer_body(rig_peer *peer, const kp_request_info *info, kc_bytes body)
     kb_buf_cleanup(&frame);
 }
 
+void rig_answer_message(rig_peer *peer, const kp_request_info *info, int16_t version,
+                        const void *resp)
+{
+    kb_buf frame;
+    kp_fault fault;
+    kb_buf_init(&frame, &peer->broker->rig->rig_mem, 0);
+    ck_assert_int_eq(kp_frame_response(kp_api_by_key(info->api_key), version, info->correlation_id,
+                                       resp, &frame, &fault),
+                     KC_OK);
+    rig_send(peer, kb_buf_bytes(&frame));
+    kb_buf_cleanup(&frame);
+}
+
 void rig_answer_versions(rig_peer *peer, const kp_request_info *info, int16_t version,
                          int16_t error_code, int16_t own_max)
 {
@@ -183,13 +196,7 @@ void rig_answer_versions(rig_peer *peer, const kp_request_info *info, int16_t ve
     resp.error_code = error_code;
     resp.api_keys.items = keys;
     resp.api_keys.count = count;
-    kb_buf frame;
-    kb_buf_init(&frame, &peer->broker->rig->rig_mem, 0);
-    kp_fault fault;
-    ck_assert_int_eq(kp_frame_response(api, version, info->correlation_id, &resp, &frame, &fault),
-                     KC_OK);
-    rig_send(peer, kb_buf_bytes(&frame));
-    kb_buf_cleanup(&frame);
+    rig_answer_message(peer, info, version, &resp);
 }
 
 void rig_answer(rig_peer *peer, const kp_request_info *info)
@@ -263,15 +270,21 @@ static void on_close(void *user, kn_mem_peer *mem_peer)
     peer_free(peer);
 }
 
-rig_broker *rig_broker_add(rig *r, const char *host, uint16_t port)
+void rig_broker_listen(rig_broker *broker)
 {
     static const kn_mem_server server = {on_accept, on_data, on_close};
+    ck_assert_int_eq(
+        kn_mem_listen(broker->rig->network, broker->host, broker->port, &server, broker), KC_OK);
+}
+
+rig_broker *rig_broker_add(rig *r, const char *host, uint16_t port)
+{
     ck_assert_uint_lt(r->broker_count, RIG_BROKERS);
     rig_broker *broker = &r->brokers[r->broker_count++];
     *broker = (rig_broker){
         .rig = r, .host = host, .port = port, .body_bytes = 10, .list_max = 99, .cut_at = SIZE_MAX};
     kb_list_init(&broker->peers);
-    ck_assert_int_eq(kn_mem_listen(r->network, host, port, &server, broker), KC_OK);
+    rig_broker_listen(broker);
     return broker;
 }
 

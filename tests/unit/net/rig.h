@@ -105,6 +105,8 @@ void rig_init(rig *r);
 /** Fails the test if anything leaked. */
 void rig_cleanup(rig *r);
 rig_broker *rig_broker_add(rig *r, const char *host, uint16_t port);
+/** Again, after kn_mem_unlisten(). */
+void rig_broker_listen(rig_broker *broker);
 /** Let virtual time pass. */
 void rig_run(rig *r, int64_t ms);
 /** Until the call is done, at most a virtual hour. */
@@ -115,6 +117,9 @@ int64_t rig_ms(const rig *r);
 void rig_answer(rig_peer *peer, const kp_request_info *info);
 /** A response with this body behind its header. */
 void rig_answer_body(rig_peer *peer, const kp_request_info *info, kc_bytes body);
+/** This message as the response, of that version. */
+void rig_answer_message(rig_peer *peer, const kp_request_info *info, int16_t version,
+                        const void *resp);
 void rig_answer_versions(rig_peer *peer, const kp_request_info *info, int16_t version,
                          int16_t error_code, int16_t own_max);
 /** Bytes as they are, through split_at and cut_at. */

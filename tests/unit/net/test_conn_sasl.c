@@ -2,8 +2,7 @@
  * Authentication of connections, and again while they are in use. */
 #include "net/sasl.h"
 #include "protocol/codec.h"
-#include "tests/unit/net/rig.h"
-#include "tests/unit/net/sasl_server.h"
+#include "tests/unit/net/sasl_rig.h"
 
 #include <kafkac/unstable/errors.h>
 
@@ -34,60 +33,19 @@ typedef struct fixture {
 
 /* ---- the broker ---- */
 
-static void answer(rig_peer *peer, const kp_request_info *info, const void *resp)
-{
-    kb_buf frame;
-    kp_fault fault;
-    kb_buf_init(&frame, &peer->broker->rig->rig_mem, 0);
-    ck_assert_int_eq(kp_frame_response(kp_api_by_key(info->api_key), info->version,
-                                       info->correlation_id, resp, &frame, &fault),
-                     KC_OK);
-    rig_send(peer, kb_buf_bytes(&frame));
-    kb_buf_cleanup(&frame);
-}
-
-static void serve_sasl(fixture *f, rig_peer *peer, const kp_request_info *info)
-{
-    const kp_api *api = kp_api_by_key(info->api_key);
-    kc_bytes mechanisms[8];
-    kb_arena arena;
-    kp_fault fault;
-    kb_arena_init(&arena, &f->r.rig_mem, 0);
-    if (info->api_key == KP_API_SASL_HANDSHAKE) {
-        kp_sasl_handshake_req req;
-        kp_sasl_handshake_resp resp = {0};
-        ck_assert_int_eq(info->version, 1);
-        ck_assert_int_eq(kp_decode(api->request, 1, info->body, &arena, &req, &fault), KC_OK);
-        sasl_server_handshake(&f->server, (uintptr_t)peer, &req, &resp, mechanisms);
-        f->handshake_ms = rig_ms(&f->r);
-        answer(peer, info, &resp);
-    } else {
-        kp_sasl_authenticate_req req;
-        kp_sasl_authenticate_resp resp;
-        kp_defaults(api->response, &resp);
-        ck_assert_int_eq(kp_decode(api->request, info->version, info->body, &arena, &req, &fault),
-                         KC_OK);
-        sasl_server_authenticate(&f->server, (uintptr_t)peer, &req, &resp);
-        f->authenticate_version = info->version;
-        answer(peer, info, &resp);
-    }
-    kb_arena_cleanup(&arena);
-}
-
 static bool hook(rig_peer *peer, const kp_request_info *info)
 {
     fixture *f = peer->broker->user;
     if (f->fault && info->api_key == f->fault_key)
         return f->fault(peer, info);
-    if (info->api_key == KP_API_API_VERSIONS) {
-        sasl_server_begin(&f->server, (uintptr_t)peer);
-        return false;
-    }
-    if (info->api_key == KP_API_SASL_HANDSHAKE || info->api_key == KP_API_SASL_AUTHENTICATE) {
-        serve_sasl(f, peer, info);
+    if (info->api_key == KP_API_SASL_HANDSHAKE)
+        f->handshake_ms = rig_ms(&f->r);
+    if (info->api_key == KP_API_SASL_AUTHENTICATE)
+        f->authenticate_version = info->version;
+    if (sasl_rig_serve(&f->server, peer, info))
         return true;
-    }
-    sasl_server_other(&f->server, (uintptr_t)peer);
+    if (info->api_key == KP_API_API_VERSIONS)
+        return false;
     if (f->is_holding) {
         f->held_peer = peer;
         f->held = *info;
@@ -308,7 +266,7 @@ END_TEST
 static bool refuse_handshake(rig_peer *peer, const kp_request_info *info)
 {
     kp_sasl_handshake_resp resp = {.error_code = KC_E_ILLEGAL_SASL_STATE};
-    answer(peer, info, &resp);
+    rig_answer_message(peer, info, info->version, &resp);
     return true;
 }
 
