@@ -27,6 +27,8 @@
 /** A session is renewed at 85 to 95 % of its life ... */
 #define RENEW_SHARE  0.85
 #define RENEW_JITTER 0.10
+/** ... or so much earlier where a KDC may have to be asked first ... */
+#define TICKET_SHARE 0.15
 /** ... but a broker does not begin anew within a second (KIP-368): where a session is shorter,
  * requests stay parked until then. */
 #define RENEW_MIN_US 1000000
@@ -131,6 +133,8 @@ static void plan_renewal(kn_conn *conn, int64_t lifetime_ms)
     if (lifetime_ms > SESSION_MAX_MS)
         lifetime_ms = SESSION_MAX_MS;
     double share = RENEW_SHARE + RENEW_JITTER * kb_rand_unit(conn->env->rand);
+    if (conn->env->sasl->mechanism->needs == KN_SASL_TICKET)
+        share -= TICKET_SHARE;
     auth->renew_at_us = now_us + (int64_t)((double)lifetime_ms * 1000 * share);
     auth->not_before_us = now_us + RENEW_MIN_US;
     auth->ends_at_us = now_us + lifetime_ms * 1000;

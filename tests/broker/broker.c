@@ -43,6 +43,21 @@ const char *broker_list_of(const char *listener)
     return environment(name);
 }
 
+bool broker_is(const char *majors)
+{
+    const char *version = getenv("KAFKA_VERSION");
+    (void)broker_list();
+    return strchr(majors, version && *version ? version[0] : '4') != NULL;
+}
+
+void broker_only_on(const char *majors, const char *why)
+{
+    if (broker_is(majors))
+        return;
+    printf("skipped: %s\n", why); // scripts/test shows it
+    exit(SKIPPED);
+}
+
 const char *broker_tls_folder(void)
 {
     return environment("KC_KAFKA_TLS");

@@ -3,6 +3,7 @@
 #ifndef TESTS_BROKER_H
 #define TESTS_BROKER_H
 
+#include <stdbool.h>
 #include <stddef.h>
 
 /** Bootstrap list "host:port,..." from KAFKA_BROKERS. Without it the test ends here, skipped (77).
@@ -16,6 +17,11 @@ const char *broker_list_of(const char *listener);
 
 /** Folder of ca.pem, client.pem, client.key. Skipped without. */
 const char *broker_tls_folder(void);
+
+/** The brokers' release is one of these major ones, as "34". Skipped without a broker. */
+bool broker_is(const char *majors);
+/** Skipped unless it is. */
+void broker_only_on(const char *majors, const char *why);
 
 /** Number of brokers in the list. */
 int broker_count(void);

@@ -50,24 +50,13 @@ static void transact(reader *r, const char *topic, const char *id, int count, bo
     reader_call(r, KP_API_END_TXN, 2, &end, check_end, NULL);
 }
 
-/** Skipped (77) unless the broker's release is one of these major ones. */
-static void only_on(const char *majors, const char *why)
-{
-    const char *version = getenv("KAFKA_VERSION");
-    (void)broker_list();
-    if (strchr(majors, version ? version[0] : '4'))
-        return;
-    printf("skipped: %s\n", why); // scripts/test shows it
-    exit(77);
-}
-
 /* ---- tests ---- */
 
 START_TEST(what_java_wrote_is_read_in_every_codec)
 {
     static const char *const codecs[] = {"none", "gzip", "snappy", "lz4", "zstd"};
     char topic[64], servers[256], codec[64], output[4096];
-    only_on("4", "the tool takes other arguments before Kafka 4");
+    broker_only_on("4", "the tool takes other arguments before Kafka 4");
     snprintf(servers, sizeof servers, "bootstrap.servers=%s", broker_list());
     broker_unique_name(topic, sizeof topic, "codecs");
     broker_create_topic(topic, 1, 1);
@@ -163,7 +152,7 @@ END_TEST
 
 START_TEST(read_committed_leaves_out_what_was_aborted)
 {
-    only_on("34", "scripts/kafka starts a Kafka 2 that serves no transactions");
+    broker_only_on("34", "scripts/kafka starts a Kafka 2 that serves no transactions");
     char topic[64], id[64];
     broker_unique_name(topic, sizeof topic, "transactions");
     broker_unique_name(id, sizeof id, "transactional");
@@ -294,7 +283,7 @@ END_TEST
 START_TEST(old_message_formats_are_read)
 {
     static const char *const formats[] = {"0.9.0", "0.10.0"};
-    only_on("2", "only Kafka 2 writes message sets: scripts/test --kafka 2.8.2");
+    broker_only_on("2", "only Kafka 2 writes message sets: scripts/test --kafka 2.8.2");
     for (size_t i = 0; i < sizeof formats / sizeof formats[0]; i++) {
         char topic[64], format[64], output[4096];
         snprintf(format, sizeof format, "message.format.version=%s", formats[i]);
