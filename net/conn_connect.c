@@ -118,6 +118,7 @@ static kc_err begin_attempt(kn_conn *conn, size_t number, kc_error *err)
     /* Just before ours: a transport that shakes hands knows better what it waited for. */
     const kn_open_options options = {.address = *address_of(conn, number),
                                      .host = kc_str(conn->host),
+                                     .port = conn->port,
                                      .deadline_us = conn->setup_deadline_us - 1,
                                      .send_buffer_bytes = conn->env->send_buffer_bytes,
                                      .receive_buffer_bytes = conn->env->receive_buffer_bytes,

@@ -35,8 +35,8 @@ typedef struct kn_tls_transport {
     kn_tls_network *network;
     kn_transport *inner; /**< NULL: could not be opened */
     SSL *ssl;
-    char *host; /**< without the dot at its end */
-    kn_address address;
+    char *host; /**< the broker's, without the dot at its end */
+    uint16_t port;
     kb_buf pending; /**< encrypted, not taken by `inner` */
     size_t pending_at;
     /** What went wrong first, code KC_OK: nothing. It stands before what OpenSSL says about it, and

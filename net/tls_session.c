@@ -16,7 +16,7 @@ static kn_tls_session *find(kn_tls_network *network, const kn_tls_transport *tls
 {
     KB_LIST_FOR (node, &network->sessions) {
         kn_tls_session *entry = KB_CONTAINER(node, kn_tls_session, node);
-        if (entry->port == tls->address.port && strcmp(entry->host, tls->host) == 0)
+        if (entry->port == tls->port && strcmp(entry->host, tls->host) == 0)
             return entry;
     }
     return NULL;
@@ -46,7 +46,7 @@ static kn_tls_session *add(kn_tls_network *network, const kn_tls_transport *tls)
         return NULL;
     }
     memcpy(entry->host, tls->host, len);
-    entry->port = tls->address.port;
+    entry->port = tls->port;
     kb_list_push_front(&network->sessions, &entry->node);
     network->session_count++;
     return entry;

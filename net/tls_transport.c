@@ -304,7 +304,7 @@ kc_err kn_tls_transport_new(kn_tls_network *network, const kn_open_options *opti
     tls->base = (kn_transport){&ops, options->on_event, options->user};
     tls->network = network;
     network->open++;
-    tls->address = options->address;
+    tls->port = options->port;
     tls->started_us = kn_loop_now_us(network->options.loop);
     tls->timer = (kn_timer){.fn = on_timer, .user = tls};
     tls->task = (kn_task){.fn = on_task, .user = tls};

@@ -93,9 +93,10 @@ typedef struct kn_lookup {
 } kn_lookup;
 
 typedef struct kn_open_options {
-    kn_address address;
-    kc_bytes host; /**< as configured: the name to verify, where the network does; valid during the
-                      call */
+    kn_address address; /**< one of those the look-up gave                    */
+    kc_bytes host; /**< the broker's, as configured: the name to verify, where the network does;
+                      valid during the call */
+    uint16_t port; /**< the broker's; `address` may be a proxy's, with another */
     int64_t deadline_us; /**< when the caller gives up, 0: never. Who shakes hands fails by then and
                             says what it waited for */
     int32_t send_buffer_bytes; /**< -1: the system's */

@@ -450,6 +450,7 @@ static void on_event(void *user, unsigned events, const kc_error *error)
 void tls_client_open(tls_client *client, tls_world *world, const char *host)
 {
     kn_open_options options = {.host = kc_str(host),
+                               .port = TLS_PORT,
                                .deadline_us = kn_loop_now_us(world->loop) + 10000000,
                                .send_buffer_bytes = -1,
                                .receive_buffer_bytes = -1,
