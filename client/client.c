@@ -15,6 +15,7 @@
 #include "client/sasl.h"
 #include "client/thread.h"
 #include "client/timer.h"
+#include "net/proxy.h"
 #include "net/tcp.h"
 #include "protocol/base/error.h"
 #include "protocol/base/text.h"
@@ -108,7 +109,9 @@ static kc_err open_pool(kc_client *client, kc_error *err)
     kn_pool_options options = {
         .mem = &client->mem,
         .loop = client->loop,
-        .network = client->tls ? client->tls : client->network,
+        .network = client->tls     ? client->tls
+                   : client->proxy ? client->proxy
+                                   : client->network,
         .log = kc_client_log(client, KC_DEBUG_NET),
         .rand = &client->rand,
         .trace = traces_wire(client) ? on_frame : NULL,
@@ -139,6 +142,9 @@ static kc_err open_parts(kc_client *client, const kc_client_options *options, kc
     if (!client->network)
         if (kn_tcp_network_new(&client->mem, client->loop, &client->network) != KC_OK)
             return kb_error_code(err, KC_ERR_NOMEM);
+    if (client->settings->proxy_url)
+        KB_TRY(kn_proxy_network_new(&client->mem, client->loop, client->network,
+                                    kc_str(client->settings->proxy_url), &client->proxy, err));
     KB_TRY(kc_client_open_tls(client, err));
     KB_TRY(open_pool(client, err));
     kc_err made = kc_metadata_new(client, &client->metadata);
@@ -251,6 +257,7 @@ static void close_all(kc_client *client)
     kn_pool_free(client->pool);
     kc_sasl_close(client);
     kn_network_free(client->tls);
+    kn_network_free(client->proxy);
     if (client->owns_network) {
         kn_network_free(client->network);
         kn_loop_free(client->loop);

@@ -37,7 +37,7 @@ kc_err kc_client_open_tls(kc_client *client, kc_error *err)
         return KC_OK;
     const kn_tls_options options = {.mem = &client->mem,
                                     .loop = client->loop,
-                                    .inner = client->network,
+                                    .inner = client->proxy ? client->proxy : client->network,
                                     .log = kc_client_log(client, KC_DEBUG_NET),
                                     .settings = settings_of(client->settings),
                                     .keylog_path = getenv("SSLKEYLOGFILE"),

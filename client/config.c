@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: LicenseRef-OfficeFlow
  * A set of properties: text as given, and typed fields. Both are changed together or not at all. */
 #include "client/config_table.h"
+#include "net/proxy.h"
 #include "protocol/base/error.h"
 #include "protocol/base/text.h"
 
@@ -156,8 +157,16 @@ static kc_err parse(const kc_config_row *row, kc_bytes value, parsed *out, kc_er
     return KC_OK;
 }
 
+static kc_err check_proxy(kb_mem *mem, kc_bytes text, kc_error *err)
+{
+    kn_proxy_url url;
+    KB_TRY(kn_proxy_url_parse(mem, text, &url, err));
+    kn_proxy_url_cleanup(&url);
+    return KC_OK;
+}
+
 /** Checks of single properties that the table can't say. */
-static kc_err check_one(const kc_config_row *row, const parsed *value, kc_error *err)
+static kc_err check_one(kb_mem *mem, const kc_config_row *row, const parsed *value, kc_error *err)
 {
     if (row->offset == offsetof(kc_settings, compression_type) &&
         !kp_codec_is_built((kp_codec)value->number))
@@ -165,6 +174,8 @@ static kc_err check_one(const kc_config_row *row, const parsed *value, kc_error 
                             kp_codec_name((kp_codec)value->number));
     if (row->offset == offsetof(kc_settings, compression_gzip_level) && value->number == 0)
         return bad_value(row, kb_buf_bytes(&value->text), err); /* 0 would store, not compress */
+    if (row->offset == offsetof(kc_settings, proxy_url) && value->text.err == KC_OK)
+        return check_proxy(mem, kb_buf_bytes(&value->text), err);
     return KC_OK;
 }
 
@@ -376,7 +387,7 @@ static kc_err set_row(kc_config *config, const kc_config_row *row, kc_bytes text
     value.text.is_secret = row->is_secret;
     kc_err result = parse(row, text, &value, err);
     if (result == KC_OK)
-        result = check_one(row, &value, err);
+        result = check_one(config->mem, row, &value, err);
     if (result == KC_OK)
         result = keep(config, row, &value, err);
     kb_buf_cleanup(&value.text);

@@ -181,6 +181,13 @@ const kc_config_row kc_config_rows[] = {
         "SO_RCVBUF of a connection. -1: the system's, which grows by itself."),
     INT("receive.message.max.bytes", receive_message_max_bytes, 104857600, 1000, 2147483647, CLIENT,
         "A larger answer closes the connection. (Not of the Java client.)"),
+    SECRET("proxy.url", proxy_url, CLIENT,
+           "Proxy that all connections go through: `socks5://[user:password@]host[:port]` (port "
+           "1080; `socks5h` is the same) or `http://[user:password@]host[:port]` (port 8080, by "
+           "CONNECT, which has to be allowed for the brokers' ports). Special characters of user "
+           "and password are written as %XX. Names of brokers are told to the proxy and never "
+           "looked up here. The environment (http_proxy, ALL_PROXY) is not looked at. (Not of the "
+           "Java client.)"),
     WORD("security.protocol", "string", KC_KIND_WORD_TEXT, security_protocol, "PLAINTEXT",
          "PLAINTEXT, SSL, SASL_PLAINTEXT, SASL_SSL", security_words, CLIENT,
          "How to talk to brokers. SSL is TLS; SASL_...: authenticate by sasl.mechanism."),

@@ -40,7 +40,8 @@ struct kc_client {
     const kc_settings *settings;
     kn_loop *loop;
     kn_network *network;
-    kn_network *tls;   /**< over `network`, where security.protocol asks for it; else NULL */
+    kn_network *proxy; /**< over `network`, where proxy.url is set; else NULL              */
+    kn_network *tls;   /**< over these, where security.protocol asks for it; else NULL     */
     bool owns_network; /**< false when a test or simulation gave loop and network */
     bool is_virtual;   /**< the loop has no descriptor, and its time stands still */
     kc_sasl *sasl;     /**< NULL: no authentication */

@@ -35,6 +35,7 @@ typedef struct kc_settings {
     int32_t send_buffer_bytes;
     int32_t receive_buffer_bytes;
     int32_t receive_message_max_bytes;
+    const char *proxy_url;         /**< NULL: none. Has a password               */
     const char *security_protocol; /**< PLAINTEXT, SSL, SASL_PLAINTEXT, SASL_SSL */
     const char *sasl_mechanism;    /**< NULL: none chosen                         */
     const char *sasl_username;     /**< NULL: none, and so the following          */

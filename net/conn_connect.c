@@ -6,7 +6,9 @@
  *             after each failed connection; the next one starts when one fails, or has not answered
  *             within KN_ATTEMPT_DELAY_US. The first to open wins, the others are closed. So neither
  *             a silent address nor a broken IPv6 costs more than a quarter of a second. A transport
- *             which wraps another (TLS) shakes hands in this state, so handshakes race, too. */
+ *             which wraps another (TLS, a proxy) shakes hands in this state, so handshakes race, too.
+ *
+ * Through a proxy these are the proxy's name and addresses, and every message says so. */
 #include "net/conn.h"
 #include "protocol/base/error.h"
 
@@ -17,17 +19,41 @@ static void begin_next(kn_conn *conn);
 
 /* ---- failing ---- */
 
-static const char *hint_of(const kn_conn *conn)
+/** Room for where_to(). */
+#define WHERE_TO_MAX (2 * KN_HOST_MAX + 128)
+
+/** "broker 3 at host:9092", and through which proxy. */
+static const char *where_to(const kn_conn *conn, char *buf, size_t cap)
 {
-    return conn->broker_id >= 0 ? "is the broker running and its advertised.listeners right?"
-                                : "is the broker running and bootstrap.servers right?";
+    const char *via = conn->env->network->via;
+    kn_conn_name(conn, buf, cap);
+    size_t len = strlen(buf);
+    if (via)
+        snprintf(buf + len, cap - len, " through %s", via);
+    return buf;
+}
+
+/** Somebody is there and said no, or stays silent: its text says what to do. */
+static bool has_answered(const kc_error *cause)
+{
+    return cause->phase == KC_PHASE_TLS || cause->phase == KC_PHASE_PROXY;
+}
+
+static const char *hint_of(const kn_conn *conn, const kc_error *cause)
+{
+    if (has_answered(cause))
+        return "";
+    if (conn->env->network->via)
+        return "; is the proxy running and proxy.url right?";
+    return conn->broker_id >= 0 ? "; is the broker running and its advertised.listeners right?"
+                                : "; is the broker running and bootstrap.servers right?";
 }
 
 static void fail_resolve(kn_conn *conn, kc_err code, const char *reason)
 {
-    char name[KN_HOST_MAX + 64];
+    char name[WHERE_TO_MAX];
     kc_error error;
-    kb_error_set(&error, code, "%s: %s", kn_conn_name(conn, name, sizeof name), reason);
+    kb_error_set(&error, code, "%s: %s", where_to(conn, name, sizeof name), reason);
     error.phase = KC_PHASE_DNS;
     kn_conn_fail(conn, &error);
 }
@@ -40,18 +66,17 @@ static const kn_address *address_of(const kn_conn *conn, size_t attempt)
 /** No address is left, or no time: say what became of this one. */
 static void fail_connect(kn_conn *conn, size_t attempt, const kc_error *cause)
 {
-    bool is_tls = cause->phase == KC_PHASE_TLS;
-    char address[KN_ADDRESS_TEXT_MAX] = "", name[KN_HOST_MAX + 64], more[48] = "";
+    char address[KN_ADDRESS_TEXT_MAX] = "", name[WHERE_TO_MAX], more[48] = "";
     kn_address literal;
     kc_error error;
-    if (!kn_address_parse(kc_str(conn->host), conn->port, &literal))
+    if (!kn_address_parse(conn->lookup.host, 0, &literal))
         kn_address_format(address_of(conn, attempt), address);
     if (conn->tried > 1)
         snprintf(more, sizeof more, ", of %zu addresses", conn->tried);
-    kb_error_set(
-        &error, cause->code, "%s %s%s%s%s%s: %s%s%s", is_tls ? "TLS handshake with" : "connect to",
-        kn_conn_name(conn, name, sizeof name), address[0] ? " (" : "", address, more,
-        address[0] ? ")" : "", cause->text, is_tls ? "" : "; ", is_tls ? "" : hint_of(conn));
+    kb_error_set(&error, cause->code, "%s %s%s%s%s%s: %s%s",
+                 cause->phase == KC_PHASE_TLS ? "TLS handshake with" : "connect to",
+                 where_to(conn, name, sizeof name), address[0] ? " (" : "", address, more,
+                 address[0] ? ")" : "", cause->text, hint_of(conn, cause));
     error.os_errno = cause->os_errno;
     error.phase = cause->phase;
     error.flags |= cause->flags;
@@ -89,16 +114,16 @@ static void win(kn_attempt *attempt, unsigned events)
     kn_conn_on_event(conn, events, NULL);
 }
 
-/** Another one may still win; but where TLS failed a broker has answered, and another address, which
- * refuses, would hide the cause. */
+/** Another one may still win; but where TLS failed a broker has answered (or a proxy has), and
+ * another address, which refuses, would hide the cause. */
 static void lose(kn_attempt *attempt, const kc_error *cause)
 {
     kn_conn *conn = attempt->conn;
     kc_error last = *cause;
     close_attempt(attempt);
-    if (last.phase != KC_PHASE_TLS)
+    if (!has_answered(&last))
         begin_next(conn);
-    if (conn->state == KN_CONN_CONNECTING && (conn->racing == 0 || last.phase == KC_PHASE_TLS))
+    if (conn->state == KN_CONN_CONNECTING && (conn->racing == 0 || has_answered(&last)))
         fail_connect(conn, (size_t)(attempt - conn->attempts), &last);
 }
 
@@ -177,7 +202,8 @@ static void on_resolved(kn_lookup *lookup)
     assert(conn->state == KN_CONN_RESOLVING);
     char text[256];
     if (lookup->err != KC_OK) {
-        snprintf(text, sizeof text, "host name could not be resolved: %s; is it right, and DNS?",
+        snprintf(text, sizeof text, "%s could not be resolved: %s; is it right, and DNS?",
+                 conn->env->network->via ? "the proxy's name" : "host name",
                  lookup->reason ? lookup->reason : kc_err_text(lookup->err));
         fail_resolve(conn, lookup->err, text);
         return;

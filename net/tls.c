@@ -125,6 +125,7 @@ kc_err kn_tls_network_new(const kn_tls_options *options, kn_network **network_ou
     if (!network)
         return kb_error_code(err, KC_ERR_NOMEM);
     network->base.ops = &ops;
+    network->base.via = options->inner->via;
     network->options = *options;
     kb_list_init(&network->sessions);
     network->scratch = kb_mem_alloc(options->mem, KN_TLS_RECORD_BYTES);

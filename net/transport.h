@@ -2,12 +2,13 @@
  * What carries the bytes: a network finds addresses and opens transports; a transport is one byte
  * stream.
  *
- * Three networks have this interface: TCP with DNS (tcp.h), the one in memory for tests and
- * simulation (mem.h), and TLS over any other (tls.h). Whatever changes the bytes on the way is a network that wraps a network: it
- * opens the inner transport, takes its KN_EVENT_OPEN, does its own handshake and only then reports
- * KN_EVENT_OPEN itself, or KN_EVENT_FAILED with its own phase. That is the place of TLS; a
- * connection never knows. SASL is no transport: it speaks Kafka requests and is a step of
- * conn_setup.c. */
+ * Four networks have this interface: TCP with DNS (tcp.h), the one in memory for tests and
+ * simulation (mem.h), a proxy over any other (proxy.h), and TLS over any other (tls.h). Whatever
+ * stands between is a network that wraps a network: it opens the inner transport, takes its
+ * KN_EVENT_OPEN, does its own handshake and only then reports KN_EVENT_OPEN itself, or
+ * KN_EVENT_FAILED with its own phase. That is the place of TLS and of proxies; a connection knows of
+ * them only what it has to say when they fail. SASL is no transport: it speaks Kafka requests and is a
+ * step of conn_setup.c. */
 #ifndef KN_TRANSPORT_H
 #define KN_TRANSPORT_H
 
@@ -78,8 +79,8 @@ static inline void kn_transport_close(kn_transport *transport)
 
 /** One look-up; stands inside its owner and must live until `done` or kn_network_cancel(). */
 typedef struct kn_lookup {
-    kc_bytes host; /**< name or literal; must live as long */
-    uint16_t port;
+    kc_bytes host; /**< name or literal; must live as long. A proxy puts its own in the place */
+    uint16_t port; /**< the same                                                              */
     void (*done)(struct kn_lookup *lookup); /**< from a loop turn, once */
     void *user;
 
@@ -116,6 +117,8 @@ typedef struct kn_network_ops {
 /** First member of each kind. */
 struct kn_network {
     const kn_network_ops *ops;
+    const char *via; /**< whose addresses are looked up and opened: "proxy host:port"; NULL: the
+                        broker's own. For messages */
 };
 
 /** Begin a look-up: asked anew each time, nothing is cached here. host, port, done, user are set.

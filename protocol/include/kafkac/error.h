@@ -63,6 +63,7 @@ typedef enum kc_phase {
     KC_PHASE_TLS,
     KC_PHASE_SASL,
     KC_PHASE_API,
+    KC_PHASE_PROXY, /**< the handshake with the proxy of proxy.url */
 } kc_phase;
 
 /** Longest topic name Kafka allows. */
