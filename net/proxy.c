@@ -55,14 +55,23 @@ static void failed(kn_proxy_transport *proxy, const kc_error *error)
     proxy->base.on_event(proxy->base.user, KN_EVENT_FAILED, error);
 }
 
+/** What of `in` was not used is for the reader, as soon as it can be. */
+static void keep_rest(kn_proxy_transport *proxy)
+{
+    if (proxy->used < proxy->in.len) {
+        kn_task_queue(proxy->network->loop, &proxy->task);
+        return;
+    }
+    kn_task_cancel(&proxy->task);
+    kb_buf_cleanup(&proxy->in);
+    proxy->used = 0;
+}
+
 static void opened(kn_proxy_transport *proxy)
 {
     finish(proxy);
     proxy->is_open = true;
-    if (proxy->used < proxy->in.len)
-        kn_task_queue(proxy->network->loop, &proxy->task);
-    else
-        kb_buf_cleanup(&proxy->in);
+    keep_rest(proxy);
     proxy->base.on_event(proxy->base.user, KN_EVENT_OPEN, NULL);
 }
 
@@ -200,13 +209,7 @@ static size_t read_rest(kn_proxy_transport *proxy, void *into, size_t len)
         len = rest;
     memcpy(into, proxy->in.data + proxy->used, len);
     proxy->used += len;
-    if (len < rest) {
-        kn_task_queue(proxy->network->loop, &proxy->task);
-    } else {
-        kn_task_cancel(&proxy->task);
-        kb_buf_cleanup(&proxy->in);
-        proxy->used = 0;
-    }
+    keep_rest(proxy);
     return len;
 }
 

@@ -150,6 +150,7 @@ START_TEST(a_secret_is_kept_to_the_byte_and_never_shown)
 {
     static const char *const names[] = {"sasl.password", "sasl.jaas.config",
                                         "sasl.oauthbearer.token"};
+    static const char url[] = "http://alice:hush@proxy:3128";
     kc_config *config = kc_config_new();
     for (size_t i = 0; i < 3; i++) {
         ck_assert_str_eq(kc_config_get(config, names[i]), "");
@@ -159,11 +160,30 @@ START_TEST(a_secret_is_kept_to_the_byte_and_never_shown)
         refuse(config, names[i], "", "can't be empty");
         set(config, names[i], "another");
     }
+    set(config, "proxy.url", url);
+    ck_assert_str_eq(kc_config_get(config, "proxy.url"), "[hidden]");
+    ck_assert_str_eq(kc_config_settings(config)->proxy_url, url);
     set(config, "sasl.password", " hush\t");
     kc_config *copy = kc_config_copy(config);
     ck_assert_str_eq(kc_config_settings(copy)->sasl_password, " hush\t");
     ck_assert_str_eq(kc_config_get(copy, "sasl.password"), "[hidden]");
     kc_config_free(copy);
+    kc_config_free(config);
+}
+END_TEST
+
+START_TEST(a_url_of_a_proxy_that_can_not_be_read_is_refused_and_not_shown)
+{
+    static const char *const urls[] = {"hush", "ftp://alice:hush@proxy", "socks5://hush@proxy",
+                                       "http://alice:hush@proxy:0", "http://alice:hush%@proxy"};
+    kc_config *config = kc_config_new();
+    set(config, "proxy.url", "socks5://alice:first@proxy");
+    for (size_t i = 0; i < sizeof urls / sizeof urls[0]; i++) {
+        refuse(config, "proxy.url", urls[i], "proxy.url has to be socks5://[user:password@]host");
+        ck_assert_ptr_null(strstr(error.text, "hush"));
+    }
+    refuse(config, "proxy.url", "", "proxy.url can't be empty");
+    ck_assert_str_eq(kc_config_settings(config)->proxy_url, "socks5://alice:first@proxy");
     kc_config_free(config);
 }
 END_TEST

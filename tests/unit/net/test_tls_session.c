@@ -49,6 +49,20 @@ START_TEST(a_session_is_resumed_in_both_versions)
 }
 END_TEST
 
+START_TEST(another_port_is_another_broker_though_the_address_is_a_proxys)
+{
+    begin(TLS1_2_VERSION);
+    world.echoes = true;
+    visit(TLS_NAME);
+    world.port = TLS_PORT + 1;
+    visit(TLS_NAME);
+    ck_assert_int_eq(world.resumed, 0);
+    visit(TLS_NAME);
+    ck_assert_int_eq(world.resumed, 1);
+    tls_world_cleanup(&world);
+}
+END_TEST
+
 START_TEST(it_is_resumed_after_a_cut_too)
 {
     static const int versions[] = {TLS1_2_VERSION, TLS1_3_VERSION};

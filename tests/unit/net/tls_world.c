@@ -296,6 +296,7 @@ void tls_world_init(tls_world *world)
     kb_list_init(&world->peers);
     kb_buf_init(&world->got, &world->own, 0);
     world->cut_at = world->flip_at = SIZE_MAX;
+    world->port = TLS_PORT;
     const char *parent = getenv("TMPDIR");
     snprintf(world->folder, sizeof world->folder, "%s/XXXXXX", parent ? parent : P_tmpdir);
     ck_assert_ptr_nonnull(mkdtemp(world->folder));
@@ -450,7 +451,7 @@ static void on_event(void *user, unsigned events, const kc_error *error)
 void tls_client_open(tls_client *client, tls_world *world, const char *host)
 {
     kn_open_options options = {.host = kc_str(host),
-                               .port = TLS_PORT,
+                               .port = world->port,
                                .deadline_us = kn_loop_now_us(world->loop) + 10000000,
                                .send_buffer_bytes = -1,
                                .receive_buffer_bytes = -1,

@@ -57,6 +57,7 @@ struct tls_world {
     kn_tls_settings settings;
     int reload_failures;
     kc_error reload_error;
+    uint16_t port;    /**< told as the broker's; TLS_PORT at first */
     char folder[128]; /**< for files, removed at the end */
 
     /* certificates, and as PEM text */
