@@ -98,7 +98,7 @@ static kc_err refused(const kn_proxy_shake *shake, int status, kc_bytes head, kc
     kc_bytes line;
     kb_text_split(&head, '\n', &line);
     kb_text_printable(quoted, sizeof quoted, kb_text_trim(line));
-    if (status == 407)
+    if (status == 407 || status == 401) // tinyproxy's word for a wrong password is 401
         return kn_proxy_refuse(shake, quoted, err);
     return kn_proxy_fail(err, KC_ERR_CONNECT, 0,
                          "it answers \"%s\"; does it reach the broker, and allow this port?",

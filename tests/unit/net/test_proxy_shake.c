@@ -314,6 +314,8 @@ START_TEST(http_authentication_may_fail)
     conversation c = http(B("HTTP/1.1 407 Proxy Authentication Required\r\n\r\n"));
     fails(&c, KC_ERR_AUTH,
           "it wants a user and password in proxy.url (HTTP/1.1 407 Proxy Authentication Required)");
+    c = http(B("HTTP/1.0 401 Unauthorized\r\n\r\n"));
+    fails(&c, KC_ERR_AUTH, "it wants a user and password in proxy.url (HTTP/1.0 401 Unauthorized)");
     ck_assert_uint_eq(error.flags & (KC_ERRF_AUTH | KC_ERRF_CONFIG), KC_ERRF_AUTH | KC_ERRF_CONFIG);
     c = http_to("http://alice:hush@p", "b1",
                 B(CONNECT("b1:9092") "Proxy-Authorization: Basic YWxpY2U6aHVzaA==\r\n\r\n"),
