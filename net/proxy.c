@@ -79,19 +79,18 @@ static void opened(kn_proxy_transport *proxy)
 static kc_err send_out(kn_proxy_transport *proxy, kc_error *err)
 {
     kb_buf *out = &proxy->shake.out;
-    while (proxy->sent < out->len) {
-        const struct iovec piece = {out->data + proxy->sent, out->len - proxy->sent};
-        size_t len = 0;
-        kc_err code = kn_transport_write(proxy->inner, &piece, 1, &len, err);
-        proxy->sent += code == KC_OK ? len : 0;
-        if (code == KC_ERR_AGAIN || (code == KC_OK && proxy->sent < out->len)) {
-            kn_transport_want(proxy->inner, KN_EVENT_WRITE);
-            return KC_ERR_AGAIN;
-        }
-        KB_TRY(code);
-    }
-    if (proxy->sent > 0)
-        kn_transport_want(proxy->inner, 0);
+    if (out->len == 0)
+        return KC_OK;
+    const struct iovec piece = {out->data + proxy->sent, out->len - proxy->sent};
+    size_t len = 0;
+    kc_err code = kn_transport_write(proxy->inner, &piece, 1, &len, err);
+    if (code != KC_OK && code != KC_ERR_AGAIN)
+        return code;
+    proxy->sent += len;
+    bool is_blocked = proxy->sent < out->len;
+    kn_transport_want(proxy->inner, is_blocked ? KN_EVENT_WRITE : 0);
+    if (is_blocked)
+        return KC_ERR_AGAIN;
     kb_buf_reset(out);
     proxy->sent = 0;
     return KC_OK;
@@ -115,9 +114,11 @@ static kc_err take_in(kn_proxy_transport *proxy, kc_error *err)
 {
     kc_bytes in = kb_buf_bytes(&proxy->in);
     size_t used = 0;
-    kc_err code = kn_proxy_step(&proxy->shake,
-                                kc_span(in.ptr + proxy->used, in.len - proxy->used), &used, err);
+    kc_err code = kn_proxy_step(&proxy->shake, kc_span(in.ptr + proxy->used, in.len - proxy->used),
+                                &used, err);
     proxy->used += used;
+    if (code == KC_OK && proxy->shake.out.len > 0)
+        return kn_proxy_fail(err, KC_ERR_CONNECT, 0, "it answered before it had heard us out");
     return code;
 }
 
@@ -145,24 +146,19 @@ static void explain_end(const kn_proxy_transport *proxy, kc_err code, kc_error *
 static void shake_hands(kn_proxy_transport *proxy)
 {
     kc_error error;
-    kc_err code = KC_OK;
-    while (code == KC_OK) {
-        code = send_out(proxy, &error);
-        if (code == KC_OK || code == KC_ERR_AGAIN) // blocked or not: what it says may be a refusal
-            code = receive(proxy, &error);
-        if (code != KC_OK)
-            break;
-        code = take_in(proxy, &error);
-        if (code == KC_OK) {
-            opened(proxy);
-            return;
-        }
-        if (code == KC_ERR_AGAIN)
-            code = KC_OK;
-    }
+    kc_err sent, received, code;
+    do {
+        sent = send_out(proxy, &error);
+        received = receive(proxy, &error); // sent or not: it may say why
+        code = received == KC_OK ? take_in(proxy, &error) : received;
+    } while (received == KC_OK && code == KC_ERR_AGAIN);
+    if (code == KC_ERR_AGAIN && sent != KC_OK)
+        code = sent;
     if (code == KC_ERR_END || code == KC_ERR_DISCONNECTED)
         explain_end(proxy, code, &error);
-    if (code != KC_ERR_AGAIN)
+    if (code == KC_OK)
+        opened(proxy);
+    else if (code != KC_ERR_AGAIN)
         failed(proxy, &error);
 }
 

@@ -48,8 +48,8 @@ kc_err kn_proxy_step(kn_proxy_shake *shake, kc_bytes in, size_t *used_out, kc_er
     kc_err code;
     do {
         used = 0;
-        code = shake->url->protocol->step(shake, kc_span(in.ptr + total, in.len - total), &used,
-                                          err);
+        code =
+            shake->url->protocol->step(shake, kc_span(in.ptr + total, in.len - total), &used, err);
         total += used;
         assert(total <= in.len);
     } while (code == KC_ERR_AGAIN && used > 0);
@@ -89,6 +89,7 @@ kc_err kn_proxy_refuse(const kn_proxy_shake *shake, const char *quoted, kc_error
 kc_err kn_proxy_mismatch(const kn_proxy_shake *shake, kc_bytes in, kc_error *err)
 {
     bool is_http = in.len >= 4 && memcmp(in.ptr, "HTTP", 4) == 0;
-    return kn_proxy_fail(err, KC_ERR_CONNECT, KC_ERRF_CONFIG, "it does not speak %s%s; see proxy.url",
-                         shake->url->protocol->name, is_http ? ", but HTTP" : "");
+    return kn_proxy_fail(err, KC_ERR_CONNECT, KC_ERRF_CONFIG,
+                         "it does not speak %s%s; see proxy.url", shake->url->protocol->name,
+                         is_http ? ", but HTTP" : "");
 }

@@ -96,8 +96,7 @@ static kc_err read_secret(kc_bytes secret, kn_proxy_url *out, kc_error *err)
     kc_error cause;
     out->user = decode(out->mem, kc_span(secret.ptr, len), max, &cause);
     if (out->user)
-        out->password =
-            decode(out->mem, kc_span(colon + 1, secret.len - len - 1), max, &cause);
+        out->password = decode(out->mem, kc_span(colon + 1, secret.len - len - 1), max, &cause);
     if (!out->password) {
         if (err)
             *err = cause;
@@ -137,9 +136,9 @@ static kc_err read_place(kc_bytes place, kn_proxy_url *out, kc_error *err)
         place.len--;
     if (!split_place(place, &host, &port))
         return bad(err, "the host is no name, address, or IPv6 address in brackets");
-    if (port.len > 0 && (port.ptr[0] != ':' ||
-                         !kb_parse_u64(kc_span(port.ptr + 1, port.len - 1), &number) ||
-                         number == 0 || number > UINT16_MAX))
+    if (port.len > 0 &&
+        (port.ptr[0] != ':' || !kb_parse_u64(kc_span(port.ptr + 1, port.len - 1), &number) ||
+         number == 0 || number > UINT16_MAX))
         return bad(err, "the port is no number from 1 to 65535, or something follows it");
     out->port = (uint16_t)number;
     out->host = kb_mem_strndup(out->mem, host.ptr, host.len);

@@ -7,7 +7,10 @@
 #include <stdint.h>
 #include <sys/types.h>
 
-typedef enum real_proxy_kind { REAL_PROXY_SOCKS5, REAL_PROXY_HTTP } real_proxy_kind;
+typedef enum real_proxy_kind {
+    REAL_PROXY_SOCKS5,
+    REAL_PROXY_HTTP
+} real_proxy_kind;
 
 typedef struct real_proxy {
     real_proxy_kind kind;
@@ -16,7 +19,7 @@ typedef struct real_proxy {
     uint16_t port;
     pid_t pid;
     int log_fd;
-    char url[128];     /**< "socks5://alice:p%40ss@127.0.0.1:port" */
+    char url[128]; /**< "socks5://alice:p%40ss@127.0.0.1:port" */
 } real_proxy;
 
 /** kind, has_password and allowed_port are set; `port` 0: a free one. The test ends here, skipped (77), where the program

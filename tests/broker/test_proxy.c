@@ -43,11 +43,16 @@ static void there_and_back(real_proxy *proxy, const char *servers, const char *p
     producer_world world;
     real_proxy_start(proxy);
     snprintf(ca, sizeof ca, "%s/ca.pem", broker_tls_folder());
-    const char *const settings[] = {"bootstrap.servers", by_name(servers),
-                                    "proxy.url",         proxy->url,
-                                    "security.protocol", protocol,
-                                    "compression.type",  "lz4",
-                                    "ssl.truststore.location", ca,
+    const char *const settings[] = {"bootstrap.servers",
+                                    by_name(servers),
+                                    "proxy.url",
+                                    proxy->url,
+                                    "security.protocol",
+                                    protocol,
+                                    "compression.type",
+                                    "lz4",
+                                    "ssl.truststore.location",
+                                    ca,
                                     NULL};
     world_open(&world, "proxy", settings);
     broker_create_topic(world.topic, 1, 1);
@@ -57,8 +62,8 @@ static void there_and_back(real_proxy *proxy, const char *servers, const char *p
     ck_assert_msg(world.failed == 0, "%s", world.error.text);
     ck_assert_uint_eq(world_read(&world, 0).records, RECORDS);
     check_all_went_through(&world, proxy);
-    snprintf(told, sizeof told, proxy->kind == REAL_PROXY_HTTP ? "CONNECT %s HTTP/1.1"
-                                                               : "connected to %s\n",
+    snprintf(told, sizeof told,
+             proxy->kind == REAL_PROXY_HTTP ? "CONNECT %s HTTP/1.1" : "connected to %s\n",
              by_name(servers));
     ck_assert(real_proxy_said(proxy, told));
     world_close(&world);

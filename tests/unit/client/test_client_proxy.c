@@ -1,10 +1,12 @@
 /* SPDX-License-Identifier: LicenseRef-OfficeFlow
  * A client behind a proxy: every connection goes through it, TLS too, and a wrong password is told at once. */
+#define _GNU_SOURCE // memmem
 #include "tests/unit/client/fake_broker.h"
 #include "tests/unit/net/proxy_relay.h"
 #include "tests/unit/net/tls_world.h"
 
 #include <stdio.h>
+#include <stdlib.h>
 
 static kc_error error;
 static bool is_done;
@@ -50,17 +52,23 @@ static kc_config *config_with(const char *const *properties)
 static fake_cluster *cluster;
 static proxy_relay relay;
 
-static kc_client *begin(const char *url)
+static kc_client *begin_with(const char *url, const kc_alloc *alloc)
 {
+    const kc_client_options options = {.size = sizeof options, .alloc = alloc};
     cluster = fake_new(3);
     proxy_relay_init(&relay, cluster->loop, cluster->network, "relay", 1080);
     relay.names = "only-there=b1";
     relay.secret = "alice:right";
-    kc_config *config = config_with((const char *const[]){"bootstrap.servers", "only-there:9092",
-                                                          "proxy.url", url, NULL});
-    kc_client *client = fake_client(cluster, config);
+    kc_config *config = config_with(
+        (const char *const[]){"bootstrap.servers", "only-there:9092", "proxy.url", url, NULL});
+    kc_client *client = fake_client_with(cluster, config, &options, &error);
     kc_config_free(config);
     return client;
+}
+
+static kc_client *begin(const char *url)
+{
+    return begin_with(url, NULL);
 }
 
 static void end(kc_client *client)
@@ -90,14 +98,15 @@ START_TEST(every_connection_goes_through_the_proxy)
         ck_assert(fake_run_until(cluster, &is_done, 5000));
         ck_assert_msg(error.code == KC_OK, "%s", error.text);
         ck_assert_int_eq(brokers, 3);
-        for (int32_t id = 1; id <= 3; id++) { /* the names the brokers advertise are told to it, too */
+        for (int32_t id = 1; id <= 3;
+             id++) { /* the names the brokers advertise are told to it, too */
             kp_metadata_req request = {.topics.count = 0};
             kc_call_options options = KC_CALL_OPTIONS_INIT;
             options.to = id;
             is_done = false;
-            ck_assert_int_eq(kc_call(client, KP_API_METADATA, &request, &options, on_metadata, NULL,
-                                     &error),
-                             KC_OK);
+            ck_assert_int_eq(
+                kc_call(client, KP_API_METADATA, &request, &options, on_metadata, NULL, &error),
+                KC_OK);
             ck_assert(fake_run_until(cluster, &is_done, 5000));
             ck_assert_msg(error.code == KC_OK, "%s", error.text);
             char target[32];
@@ -121,9 +130,10 @@ START_TEST(a_wrong_password_of_the_proxy_is_told_at_once)
         ck_assert(is_done);
         ck_assert_int_eq(error.code, KC_ERR_AUTH);
         ck_assert_int_eq(error.phase, KC_PHASE_PROXY);
-        ck_assert_msg(strstr(error.text, "connect to bootstrap server only-there:9092 through proxy "
-                                         "relay:1080 (10.0.0.4:1080): it refuses the user and "
-                                         "password of proxy.url") != NULL,
+        ck_assert_msg(strstr(error.text,
+                             "connect to bootstrap server only-there:9092 through proxy "
+                             "relay:1080 (10.0.0.4:1080): it refuses the user and "
+                             "password of proxy.url") != NULL,
                       "%s", error.text);
         ck_assert_ptr_null(strstr(error.text, "wrong"));
         kc_error last;
@@ -148,6 +158,53 @@ START_TEST(a_proxy_that_comes_back_is_used_again)
     ck_assert(fake_run_until(cluster, &is_done, 5000));
     ck_assert_msg(error.code == KC_OK, "%s", error.text);
     end(client);
+}
+END_TEST
+
+static size_t leaks; /**< blocks given back with a secret in them */
+
+static void look(const void *ptr)
+{
+    size_t size = *(const size_t *)ptr; /* kb_mem's prefix */
+    leaks += memmem(ptr, size, "open-sesame", 11) != NULL ||
+             memmem(ptr, size, "YWxpY2U6b3Blbi1zZXNhbWU=", 24) != NULL;
+}
+
+static void *plain_malloc(size_t size, void *user)
+{
+    (void)user;
+    return malloc(size);
+}
+
+static void *look_and_realloc(void *ptr, size_t size, void *user)
+{
+    (void)user;
+    look(ptr);
+    return realloc(ptr, size);
+}
+
+static void look_and_free(void *ptr, void *user)
+{
+    (void)user;
+    look(ptr);
+    free(ptr);
+}
+
+START_TEST(no_memory_that_is_given_back_holds_the_password)
+{
+    static const kc_alloc looking = {plain_malloc, look_and_realloc, look_and_free, NULL};
+    static const char *const urls[] = {"socks5://alice:open-sesame@relay",
+                                       "http://alice:open-sesame@relay:1080"};
+    for (size_t i = 0; i < 4; i++) {
+        leaks = 0;
+        kc_client *client = begin_with(urls[i % 2], &looking);
+        relay.secret = i < 2 ? "alice:open-sesame" : "alice:another";
+        ask(client, on_metadata);
+        ck_assert(fake_run_until(cluster, &is_done, 5000));
+        ck_assert_int_eq(error.code, i < 2 ? KC_OK : KC_ERR_AUTH);
+        end(client);
+        ck_assert_msg(leaks == 0, "%s: %zu blocks", urls[i % 2], leaks);
+    }
 }
 END_TEST
 
@@ -190,8 +247,8 @@ START_TEST(what_fails_in_tls_behind_a_proxy_is_told_as_tls)
     proxy_relay_init(&relay, world.loop, world.wire, "relay", 1080);
     relay.names = "other=" TLS_IP;
     kc_config *config = config_with((const char *const[]){
-        "bootstrap.servers", "other:9093", "proxy.url", "socks5://relay", "security.protocol", "SSL",
-        "ssl.truststore.certificates", world.ca_pem, NULL});
+        "bootstrap.servers", "other:9093", "proxy.url", "socks5://relay", "security.protocol",
+        "SSL", "ssl.truststore.certificates", world.ca_pem, NULL});
     ck_assert_int_eq(kc_client_new_on(config, NULL, world.loop, kn_mem_network_base(world.wire),
                                       &client, &error),
                      KC_OK);

@@ -7,7 +7,13 @@
 #include <check.h>
 #include <stdio.h>
 
-typedef enum stage { FIRST, SECRET, REQUEST, OPENING, RELAYING } stage;
+typedef enum stage {
+    FIRST,
+    SECRET,
+    REQUEST,
+    OPENING,
+    RELAYING
+} stage;
 
 /** One client, and its connection onwards. */
 typedef struct tunnel {
@@ -50,7 +56,8 @@ static void tunnel_free(tunnel *t)
 static void answer(tunnel *t, bool is_good)
 {
     if (t->is_http) {
-        const char *text = is_good ? "HTTP/1.1 200 Go\r\n\r\n" : "HTTP/1.1 502 Nobody there\r\n\r\n";
+        const char *text =
+            is_good ? "HTTP/1.1 200 Go\r\n\r\n" : "HTTP/1.1 502 Nobody there\r\n\r\n";
         say(t, text, strlen(text));
     } else {
         say(t, is_good ? "\5\0\0\1\0\0\0\0\0\0" : "\5\5\0\1\0\0\0\0\0\0", 10);
@@ -110,11 +117,10 @@ static void on_found(kn_lookup *lookup)
     tunnel *t = lookup->user;
     kc_error error;
     if (lookup->err == KC_OK) {
-        kn_open_options options = {
-            .address = lookup->addresses[0], .on_event = on_onto, .user = t};
-        ck_assert_int_eq(kn_network_open(kn_mem_network_base(t->relay->network), &options, &t->onto,
-                                         &error),
-                         KC_OK);
+        kn_open_options options = {.address = lookup->addresses[0], .on_event = on_onto, .user = t};
+        ck_assert_int_eq(
+            kn_network_open(kn_mem_network_base(t->relay->network), &options, &t->onto, &error),
+            KC_OK);
         return;
     }
     answer(t, false);

@@ -11,11 +11,11 @@ typedef struct proxy_relay {
     kb_mem mem;
     kn_loop *loop;
     kn_mem_network *network;
-    const char *secret; /**< "user:password"; NULL: nobody is asked                */
-    const char *names;  /**< a name known only here, and what it stands for: "secret-name=b1"; NULL: none */
-    char target[300];   /**< as asked for last, "host:port"                        */
-    int asked;          /**< how often                                             */
-    int tunnels;        /**< open now                                              */
+    const char *secret; /**< "user:password"; NULL: nobody is asked             */
+    const char *names;  /**< what a name known only here stands for, "name=b1"  */
+    char target[300];   /**< as asked for last, "host:port"                     */
+    int asked;          /**< how often                                          */
+    int tunnels;        /**< open now                                           */
     kb_list list;
 } proxy_relay;
 

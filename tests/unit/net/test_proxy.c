@@ -43,7 +43,7 @@ typedef struct world {
     bool is_reset;   /**< ... by a reset                                        */
     bool echoes;     /**< behind the script                                     */
     kc_bytes glued;  /**< comes with the last line                              */
-    bool is_deaf;    /**< takes nothing, and begins to say something            */
+    bool is_deaf;    /**< takes nothing, and says `glued` at once               */
     kn_mem_peer *peer;
     kb_buf heard, later;
     kn_timer timer;
@@ -125,7 +125,7 @@ static void on_accept(void *user, kn_mem_peer *peer)
     w.next = w.said = 0;
     kb_buf_reset(&w.heard);
     if (w.is_deaf)
-        put(B("HTTP/1.1 200 Go\r\nA: b"));
+        put(w.glued);
 }
 
 static void on_data(void *user, kn_mem_peer *peer)
@@ -270,7 +270,8 @@ static void check_failed(const char *part)
 
 static void send_bytes(kc_bytes bytes)
 {
-    const struct iovec pieces[] = {{(void *)bytes.ptr, 2}, {(void *)(bytes.ptr + 2), bytes.len - 2}};
+    const struct iovec pieces[] = {{(void *)bytes.ptr, 2},
+                                   {(void *)(bytes.ptr + 2), bytes.len - 2}};
     size_t len = 0;
     ck_assert_int_eq(kn_transport_write(w.transport, pieces, 2, &len, &w.error), KC_OK);
     ck_assert_uint_eq(len, bytes.len);
@@ -344,8 +345,8 @@ START_TEST(an_end_anywhere_in_the_handshake_is_a_failed_connection)
             client_open();
             run(10);
             check_failed("it closed the connection in answer to ");
-            ck_assert_ptr_nonnull(strstr(w.error.text, w.is_reset ? " (Connection reset by peer); "
-                                                                  : "; "));
+            ck_assert_ptr_nonnull(
+                strstr(w.error.text, w.is_reset ? " (Connection reset by peer); " : "; "));
             end();
         }
     }
@@ -455,12 +456,41 @@ START_TEST(a_proxy_that_talks_and_does_not_listen_makes_nothing_spin)
     fill_scripts();
     begin(&scripts[1]);
     w.is_deaf = true;
+    w.glued = B("HTTP/1.1 200 Go\r\nA: b");
     kn_mem_network_shape(w.wire)->window_bytes = 10;
     client_open();
     run(10); /* of virtual time: a loop that spins never comes back */
     ck_assert_int_eq(w.opened + w.failed, 0);
     run(10000);
     check_failed("no answer to CONNECT");
+    end();
+}
+END_TEST
+
+START_TEST(a_proxy_that_agrees_before_it_was_asked_is_not_trusted)
+{
+    fill_scripts();
+    begin(&scripts[1]);
+    w.is_deaf = true;
+    w.glued = B("HTTP/1.1 200 Go\r\n\r\n");
+    kn_mem_network_shape(w.wire)->window_bytes = 10;
+    client_open();
+    run(10);
+    check_failed("it answered before it had heard us out");
+    end();
+}
+END_TEST
+
+START_TEST(a_refusal_is_read_though_the_proxy_has_hung_up)
+{
+    fill_scripts();
+    begin(&scripts[1]);
+    w.is_deaf = true;
+    w.glued = B("HTTP/1.1 403 Not from here\r\n\r\n");
+    w.cut_at = w.glued.len;
+    client_open();
+    run(10);
+    check_failed("it answers \"HTTP/1.1 403 Not from here\"");
     end();
 }
 END_TEST

@@ -103,8 +103,7 @@ START_TEST(socks5_asks_for_a_name)
     succeeds(&(conversation){"socks5://p",
                              "b1",
                              9092,
-                             {{NO_SECRET, B("\5\0")},
-                              {TO_NAME, B("\5\0\0\1\x7f\0\0\1\x1f\x90")}}},
+                             {{NO_SECRET, B("\5\0")}, {TO_NAME, B("\5\0\0\1\x7f\0\0\1\x1f\x90")}}},
              0);
 }
 END_TEST
@@ -117,14 +116,13 @@ START_TEST(socks5_asks_for_an_address_where_the_host_is_one)
                              {{NO_SECRET, B("\5\0")},
                               {B("\5\1\0\1\xa\1\2\3\xff\xff"), B("\5\0\0\1\0\0\0\0\0\0")}}},
              0);
-    succeeds(
-        &(conversation){"socks5://p",
-                        "fd00::1",
-                        1,
-                        {{NO_SECRET, B("\5\0")},
-                         {B("\5\1\0\4\xfd\0\0\0\0\0\0\0\0\0\0\0\0\0\0\1\0\1"),
-                          B("\5\0\0\4\xfd\0\0\0\0\0\0\0\0\0\0\0\0\0\0\2\0\2")}}},
-        0);
+    succeeds(&(conversation){"socks5://p",
+                             "fd00::1",
+                             1,
+                             {{NO_SECRET, B("\5\0")},
+                              {B("\5\1\0\4\xfd\0\0\0\0\0\0\0\0\0\0\0\0\0\0\1\0\1"),
+                               B("\5\0\0\4\xfd\0\0\0\0\0\0\0\0\0\0\0\0\0\0\2\0\2")}}},
+             0);
 }
 END_TEST
 
@@ -147,13 +145,12 @@ END_TEST
 
 START_TEST(socks5_leaves_what_comes_behind_the_answer)
 {
-    static const conversation c = {
-        "socks5://p",
-        "b1",
-        9092,
-        {{{(const uint8_t *)"\5\1\0", 3}, {(const uint8_t *)"\5\0", 2}},
-         {{(const uint8_t *)"\5\1\0\3\2b1\x23\x84", 9},
-          {(const uint8_t *)"\5\0\0\3\4here\0\1hello", 16}}}};
+    static const conversation c = {"socks5://p",
+                                   "b1",
+                                   9092,
+                                   {{{(const uint8_t *)"\5\1\0", 3}, {(const uint8_t *)"\5\0", 2}},
+                                    {{(const uint8_t *)"\5\1\0\3\2b1\x23\x84", 9},
+                                     {(const uint8_t *)"\5\0\0\3\4here\0\1hello", 16}}}};
     ck_assert_int_eq(converse(&c, 16), KC_OK);
     ck_assert_uint_eq(rest_len, 5);
     ck_assert_int_eq(converse(&c, 1), KC_OK); /* byte by byte it was not waited for */
@@ -163,15 +160,12 @@ END_TEST
 
 START_TEST(socks5_refusals_are_told_in_words)
 {
-    static const char *const parts[] = {"reason it does not give",
-                                        "rules do not allow",
-                                        "the network can't be reached",
-                                        "its name is not known there (SOCKS5 reply 4)",
-                                        "the connection was refused",
-                                        "the time to live",
-                                        "can't connect for others",
-                                        "can't use this kind of address",
-                                        "not known (SOCKS5 reply 9)"};
+    static const char *const parts[] = {
+        "reason it does not give",      "rules do not allow",
+        "the network can't be reached", "its name is not known there (SOCKS5 reply 4)",
+        "the connection was refused",   "the time to live",
+        "can't connect for others",     "can't use this kind of address",
+        "not known (SOCKS5 reply 9)"};
     for (size_t i = 0; i < sizeof parts / sizeof parts[0]; i++) {
         const char reply[] = {5, (char)(i + 1)};
         fails(&(conversation){"socks5://p",
@@ -285,8 +279,8 @@ END_TEST
 
 START_TEST(http_waits_through_interim_answers)
 {
-    conversation c =
-        http(B("HTTP/1.1 100 Continue\r\n\r\nHTTP/1.1 103 Hints\r\nA: b\r\n\r\nHTTP/1.1 200\r\n\r\n"));
+    conversation c = http(
+        B("HTTP/1.1 100 Continue\r\n\r\nHTTP/1.1 103 Hints\r\nA: b\r\n\r\nHTTP/1.1 200\r\n\r\n"));
     succeeds(&c, 0);
     c = http(B("HTTP/1.1 100 Continue\r\n\r\nHTTP/1.1 403 No\r\n\r\n"));
     fails(&c, KC_ERR_CONNECT, "it answers \"HTTP/1.1 403 No\"");
@@ -298,9 +292,10 @@ START_TEST(http_refusals_are_quoted_safely)
     conversation c = http(B("HTTP/1.1 503 Not\x1b[2Jnow\r\nA: b\r\n\r\n"));
     fails(&c, KC_ERR_CONNECT, "it answers \"HTTP/1.1 503 Not?[2Jnow\"; does it reach");
     ck_assert_uint_eq(error.flags & KC_ERRF_RETRIABLE, KC_ERRF_RETRIABLE);
-    c = http(B("HTTP/1.1 502 "
-               "aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa"
-               "\r\n\r\n"));
+    c = http(
+        B("HTTP/1.1 502 "
+          "aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa"
+          "\r\n\r\n"));
     fails(&c, KC_ERR_CONNECT, "aaaa\"; does it reach the broker, and allow this port?");
     c = http(B("HTTP/1.1 302 Found\r\nLocation: http://elsewhere\r\n\r\n"));
     fails(&c, KC_ERR_CONNECT, "302 Found");
@@ -326,9 +321,9 @@ END_TEST
 
 START_TEST(http_notices_who_speaks_something_else)
 {
-    static const char *const others[] = {"\5\xff",          "SSH-2.0-x\r\n\r\n",   "HTTP/2 200",
-                                         "HTTP/1.1  200 x", "HTTP/1.1 20x ",       "HTTP/1.1 2000 x",
-                                         "HTTP/1.1 099 x",  "\r\nHTTP/1.1 200 x",  "HTTP/x.1 200 x"};
+    static const char *const others[] = {"\5\xff",          "SSH-2.0-x\r\n\r\n",  "HTTP/2 200",
+                                         "HTTP/1.1  200 x", "HTTP/1.1 20x ",      "HTTP/1.1 2000 x",
+                                         "HTTP/1.1 099 x",  "\r\nHTTP/1.1 200 x", "HTTP/x.1 200 x"};
     for (size_t i = 0; i < sizeof others / sizeof others[0]; i++) {
         conversation c = http(kc_str(others[i]));
         fails(&c, KC_ERR_CONNECT, "it does not speak HTTP");
@@ -363,8 +358,8 @@ END_TEST
 
 START_TEST(a_name_that_could_say_more_than_a_name_is_told_to_nobody)
 {
-    static const char *const names[] = {"",     "b1:1 HTTP/1.1\r\nX: y", "b1 ",    "b1\n", "b/1",
-                                        "b@1",  "b%31",                  "b\x80", "[::1]", "::1:"};
+    static const char *const names[] = {
+        "", "b1:1 HTTP/1.1\r\nX: y", "b1 ", "b1\n", "b/1", "b@1", "b%31", "b\x80", "[::1]", "::1:"};
     static const char *const urls[] = {"http://alice:hush@p", "socks5://p"};
     char host[KN_HOST_MAX + 2];
     for (size_t u = 0; u < 2; u++) {
