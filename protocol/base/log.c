@@ -22,10 +22,6 @@ void kb_log_line(const kb_log *log, kc_log_level level, const char *fmt, ...)
         return;
     if (len > LINE_MAX_BYTES)
         line[kb_utf8_cut(kc_span(line, LINE_MAX_BYTES))] = 0;
-    // names and texts come from brokers: none may forge a second line or drive a terminal
-    for (char *p = line; *p; p++) {
-        if ((unsigned char)*p < 0x20 || *p == 0x7f)
-            *p = ' ';
-    }
+    kb_text_tame(line);
     log->fn(level, line, log->user);
 }

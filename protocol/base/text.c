@@ -476,6 +476,14 @@ size_t kb_text_printable(char *out, size_t cap, kc_bytes text)
     return len;
 }
 
+void kb_text_tame(char *line)
+{
+    for (char *p = line; *p; p++) {
+        if ((unsigned char)*p < 0x20 || *p == 0x7f)
+            *p = ' ';
+    }
+}
+
 kc_bytes kb_text_trim(kc_bytes text)
 {
     while (text.len > 0 && is_blank(text.ptr[0]))

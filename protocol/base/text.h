@@ -50,6 +50,9 @@ kc_bytes kb_text_trim(kc_bytes text);
 /** Text from outside for a message: what is not printable ASCII becomes '?', and what does not fit is cut.
  * `out` has `cap` > 0 bytes and ends with a NUL. Length of it. */
 size_t kb_text_printable(char *out, size_t cap, kc_bytes text);
+/** Control characters of a line become blanks: names and texts come from brokers, and none may forge a second
+ * line or drive a terminal. */
+void kb_text_tame(char *line);
 /** Take what stands before the next `separator` off the front of `*rest`; false when `*rest` was
  * null (used up). Three pieces of "a,,b"; one empty piece of "". */
 bool kb_text_split(kc_bytes *rest, char separator, kc_bytes *piece);
