@@ -49,16 +49,21 @@ void kn_conn_set_state(kn_conn *conn, kn_conn_state state)
     conn->state = state;
 }
 
-const char *kn_conn_name(const kn_conn *conn, char *buf, size_t cap)
+const char *kn_peer_name(int32_t broker_id, const char *host, uint16_t port, char *buf, size_t cap)
 {
-    bool is_v6 = strchr(conn->host, ':') != NULL;
+    bool is_v6 = strchr(host, ':') != NULL;
     char role[32];
-    if (conn->broker_id >= 0)
-        snprintf(role, sizeof role, "broker %d at", (int)conn->broker_id);
+    if (broker_id >= 0)
+        snprintf(role, sizeof role, "broker %d at", (int)broker_id);
     else
         snprintf(role, sizeof role, "bootstrap server");
-    snprintf(buf, cap, is_v6 ? "%s [%s]:%u" : "%s %s:%u", role, conn->host, (unsigned)conn->port);
+    snprintf(buf, cap, is_v6 ? "%s [%s]:%u" : "%s %s:%u", role, host, (unsigned)port);
     return buf;
+}
+
+const char *kn_conn_name(const kn_conn *conn, char *buf, size_t cap)
+{
+    return kn_peer_name(conn->broker_id, conn->host, conn->port, buf, cap);
 }
 
 void kn_conn_wake_by(kn_conn *conn, int64_t due_us)

@@ -247,7 +247,10 @@ enum {
 void kn_conn_set_state(kn_conn *conn, kn_conn_state state);
 /** conn.c: move the timer to `due_us` unless it is earlier already. */
 void kn_conn_wake_by(kn_conn *conn, int64_t due_us);
-/** conn.c: "broker 3 (host:9092)" or "bootstrap server host:9092". */
+/** Room for a name as below. */
+#define KN_PEER_NAME_MAX (KN_HOST_MAX + 64)
+/** conn.c: "broker 3 at host:9092" or "bootstrap server host:9092". */
+const char *kn_peer_name(int32_t broker_id, const char *host, uint16_t port, char *buf, size_t cap);
 const char *kn_conn_name(const kn_conn *conn, char *buf, size_t cap);
 /** conn_request.c: hand the request back to its owner. */
 void kn_request_complete(kn_request *request, kn_reply *reply);

@@ -348,7 +348,7 @@ const kp_versions *kn_pool_versions(const kn_pool *pool, int32_t broker_id)
     return broker && broker->has_versions ? &broker->versions : NULL;
 }
 
-void kn_pool_explain(const kn_pool *pool, kc_error *error)
+void kn_pool_name_cause(const kn_pool *pool, kc_error *error)
 {
     const kc_error *last = &pool->last_error;
     if (last->code == KC_OK)

@@ -11,6 +11,7 @@
 #include "net/loop.h"
 #include "net/request.h"
 #include "net/trace.h"
+#include "protocol/base/explain.h"
 #include "protocol/base/log.h"
 #include "protocol/base/rand.h"
 
@@ -103,6 +104,11 @@ void kn_pool_trim(kn_pool *pool);
 /** Drop the lanes of an owner; pending requests there end with KC_ERR_CLOSED. Owner 0 can't be
  * dropped. */
 void kn_pool_close_owner(kn_pool *pool, uint32_t owner);
+
+/** What the connections wait for: those that are not just idle, and requests for any broker. */
+void kn_pool_explain(const kn_pool *pool, kb_explain *out);
+/** How many brokers are connected and have nothing to do, if any. */
+void kn_pool_explain_idle(const kn_pool *pool, kb_explain *out);
 
 /** What the broker serves, once one connection to it was up; NULL before. */
 const kp_versions *kn_pool_versions(const kn_pool *pool, int32_t broker_id);

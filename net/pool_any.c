@@ -59,7 +59,7 @@ static void fail_expired(kn_pool *pool, kn_request *request, int64_t now_us)
     kc_error error;
     kb_error_set(&error, KC_ERR_TIMEOUT, "no broker could be asked within %lld ms",
                  (long long)((now_us - request->submitted_us) / 1000));
-    kn_pool_explain(pool, &error);
+    kn_pool_name_cause(pool, &error);
     kn_request_fail(request, &error, false, KN_ANY_BROKER);
 }
 

@@ -22,6 +22,7 @@ typedef struct kn_broker {
     kp_versions versions;
     bool has_versions;
     bool is_gone;
+    char trouble[sizeof((kc_error *)0)->text]; /**< why it is not connected; empty: it was, last  */
     int16_t ask_version; /**< of the first ApiVersions request; -1: the highest */
     int64_t ask_until_us;
 } kn_broker;
@@ -101,6 +102,6 @@ void kn_any_kick(kn_pool *pool);
 /** The sentence for the codes the pool itself gives. */
 void kn_pool_error(kc_error *error, kc_err code, int32_t broker_id);
 /** Of a request that waited in vain: where a connection could not be made, that says it all, and only the code stays. */
-void kn_pool_explain(const kn_pool *pool, kc_error *error);
+void kn_pool_name_cause(const kn_pool *pool, kc_error *error);
 
 #endif

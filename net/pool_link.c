@@ -162,6 +162,15 @@ static void back_off(kn_link *link)
     link->failures++;
 }
 
+/** For who asks why nothing happens; NULL: all is well. */
+static void note_trouble(kn_broker *broker, const kc_error *error)
+{
+    if (error)
+        memcpy(broker->trouble, error->text, sizeof broker->trouble);
+    else
+        broker->trouble[0] = 0;
+}
+
 /** A connection could not be made. */
 static void attempt_failed(kn_link *link, const kc_error *error)
 {
@@ -169,6 +178,7 @@ static void attempt_failed(kn_link *link, const kc_error *error)
     int32_t broker_id = link->broker->id;
     link->is_wanted = false;
     back_off(link);
+    note_trouble(link->broker, error);
     kb_log_line(pool->env.log, KC_LOG_INFO, "%s", error->text);
     tell_change(pool, broker_id, error, false);
     kn_fail_all(&link->waiting, error, broker_id);
@@ -225,7 +235,7 @@ static void expire_waiting(kn_link *link)
     kb_error_set(&error, KC_ERR_TIMEOUT,
                  "deadline passed before broker %d at %s:%u could be sent the request",
                  (int)link->broker->id, link->broker->host, (unsigned)link->broker->port);
-    kn_pool_explain(link->broker->pool, &error);
+    kn_pool_name_cause(link->broker->pool, &error);
     kn_fail_all(&expired, &error, link->broker->id);
 }
 
@@ -282,6 +292,7 @@ static void on_ready(kn_conn *conn)
     broker->versions = conn->versions;
     broker->has_versions = true;
     link->is_wanted = false;
+    note_trouble(broker, NULL);
     pool->open++;
     pool->connects++;
     kn_link_kick(link);
@@ -328,8 +339,10 @@ static void lost(kn_link *link, const kn_conn *conn)
     pool->disconnects++;
     if (conn->has_answered)
         link->failures = 0;
-    if (!conn->was_idle)
+    if (!conn->was_idle) {
         back_off(link);
+        note_trouble(link->broker, &conn->error);
+    }
     kb_log_line(pool->env.log, conn->was_idle ? KC_LOG_DEBUG : KC_LOG_INFO, "%s", conn->error.text);
     tell_change(pool, link->broker->id, &conn->error, conn->was_idle);
 }

@@ -64,6 +64,13 @@ bool kn_request_is_active(const kn_request *request);
  * the connection. */
 void kn_request_cancel(kn_request *request);
 
+/** pool_explain.c: where a submitted request is, by value: "JoinGroup is in flight to broker 1 for 12 s of
+ * 65 s". */
+typedef struct kn_whereabouts {
+    char text[160];
+} kn_whereabouts;
+kn_whereabouts kn_request_where(const kn_request *request, int64_t now_us);
+
 /** Decode a reply's body by the request's API. On failure `err` says broker, API, version, byte and
  * field. */
 KC_NODISCARD kc_err kn_reply_decode(const kn_request *request, const kn_reply *reply,
