@@ -76,6 +76,15 @@ static void on_end(kn_task *task)
     kc_admin_finish_if_idle(task->user);
 }
 
+/** Calls tell of themselves; this is what is not one. */
+static void explain(const kc_handle *handle, kb_explain *out)
+{
+    const kc_admin_op *op = KB_CONTAINER(handle, kc_admin_op, handle);
+    if (op->is_held && kb_list_is_empty(&op->parts))
+        kb_explain_line(out, "an admin operation waits for the leaders of its partitions, %s left",
+                        kb_duration(op->deadline_us - out->now_us).text);
+}
+
 static void abandon(kc_handle *handle)
 {
     kc_admin_op *op = KB_CONTAINER(handle, kc_admin_op, handle);
@@ -129,6 +138,7 @@ kc_err kc_admin_begin(const kc_admin_ask *ask, kc_admin_op **op_out, kc_error *e
     op->end_task.fn = on_end;
     op->end_task.user = op;
     op->handle.abandon = abandon;
+    op->handle.explain = explain;
     kb_list_push_back(&client->handles, &op->handle.node);
     *op_out = op;
     return KC_OK;

@@ -445,6 +445,46 @@ void kc_calls_free(kc_client *client)
         deliver_error(KB_CONTAINER(client->calls.next, kc_call_op, node), &error);
 }
 
+/* ---- why is it not answered? ---- */
+
+static void explain(const kc_call_op *op, kb_explain *out)
+{
+    const char *name = op->spec.api->name;
+    kb_word left = kb_duration(op->spec.deadline_us - out->now_us);
+    switch (op->state) {
+    case CALL_BEGIN:
+        kb_explain_line(out, "call: %s: about to begin, %s left", name, left.text);
+        break;
+    case CALL_METADATA:
+        kb_explain_line(out, "call: %s: waits for metadata, %s left", name, left.text);
+        break;
+    case CALL_COORDINATOR:
+        kb_explain_line(out, "call: %s: waits for the coordinator of " KC_FMT ", %s left", name,
+                        KC_ARG(op->route.key), left.text);
+        break;
+    case CALL_SENT:
+        kb_explain_line(out, "call: %s, %s left in all%s%s",
+                        kn_request_where(&op->request, out->now_us).text, left.text,
+                        op->attempt > 0 ? "; before: " : "", op->attempt > 0 ? op->last.text : "");
+        break;
+    case CALL_BACKOFF:
+        kb_explain_line(out, "call: %s: tried again in %s (%s), %s left: %s", name,
+                        kb_duration(op->timer.due_us - out->now_us).text,
+                        kb_count(op->attempt, "failure").text, left.text, op->last.text);
+        break;
+    }
+}
+
+void kc_calls_explain(const kc_client *client, kb_explain *out)
+{
+    kb_explain_list list = {0};
+    KB_LIST_FOR (node, &client->calls) {
+        if (kb_explain_next(&list))
+            explain(KB_CONTAINER(node, kc_call_op, node), out);
+    }
+    kb_explain_rest(out, &list, "calls");
+}
+
 /* ---- the public call ---- */
 
 static kc_err check_options(const kc_call_options *options, const kp_api *api, kc_error *err)

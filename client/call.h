@@ -38,6 +38,8 @@ KC_NODISCARD kc_err kc_call_start(kc_client *client, const kc_call_spec *spec, k
                                   kc_error *err);
 /** Forget it: `fn` will not be called. */
 void kc_call_cancel(kc_call_op *op);
+/** What each call under way waits for. */
+void kc_calls_explain(const kc_client *client, kb_explain *out);
 /** Complete all with KC_ERR_CLOSED, when the client goes. */
 void kc_calls_free(kc_client *client);
 

@@ -228,6 +228,7 @@ kc_err kc_consumer_open(kc_client *client, const kc_config *config, kc_consumer 
     }
     consumer->owner = kc_client_next_owner(client);
     consumer->handle.abandon = abandon;
+    consumer->handle.explain = kc_consumer_explain;
     init_lists(consumer);
     init_callbacks(consumer);
     consumer->credit_bytes_max = choose_credit(consumer);

@@ -12,6 +12,7 @@
  *   consumer_member       membership of a group: join, heartbeat, leave
  *   consumer_member_join  one rebalance
  *   consumer_assign       assignment by hand, pause, seek, position
+ *   consumer_explain      what all of that waits for, in words
  *   consumer              open, close, poll, events
  *
  * Two things call into it at any time: the application and the loop. Callbacks of the application
@@ -155,6 +156,9 @@ static inline void kc_consumer_set_timer(kc_consumer *consumer, kn_timer *timer,
     assert(err == KC_OK); /* as net/loop.h says */
     (void)err;
 }
+
+/** consumer_explain.c */
+void kc_consumer_explain(const kc_handle *handle, kb_explain *out);
 
 /** Make room for `need` items in a growable array. False: out of memory, nothing changed. */
 bool kc_array_reserve(kb_mem *mem, void **items, size_t *cap, size_t need, size_t item_size);

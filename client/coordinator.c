@@ -424,6 +424,27 @@ void kc_coordinators_forget_broker(kc_coordinators *coordinators, int32_t broker
     }
 }
 
+void kc_coordinators_explain(const kc_coordinators *coordinators, kb_explain *out)
+{
+    kb_explain_list list = {0};
+    KB_LIST_FOR (node, &coordinators->entries) {
+        const coordinator_entry *entry = KB_CONTAINER(node, coordinator_entry, node);
+        const char *cause = entry->error.code != KC_OK ? entry->error.text : "not asked yet";
+        if (!has_waits(entry) || entry->broker_id >= 0 || !kb_explain_next(&list))
+            continue;
+        if (kn_request_is_active(&entry->request))
+            kb_explain_line(out, "coordinator of " KC_FMT ": %s%s%s", KC_ARG(entry->keys[0]),
+                            kn_request_where(&entry->request, out->now_us).text,
+                            entry->error.code != KC_OK ? "; before: " : "",
+                            entry->error.code != KC_OK ? cause : "");
+        else
+            kb_explain_line(out, "coordinator of " KC_FMT ": asked again in %s (%s): %s",
+                            KC_ARG(entry->keys[0]), kb_duration(entry->retry_us - out->now_us).text,
+                            kb_count(entry->attempt, "failure").text, cause);
+    }
+    kb_explain_rest(out, &list, "coordinators");
+}
+
 kc_err kc_coordinators_new(kc_client *client, kc_coordinators **coordinators_out)
 {
     kc_coordinators *coordinators = kb_mem_zalloc(&client->mem, sizeof *coordinators);

@@ -40,4 +40,7 @@ void kc_coordinator_forget(kc_coordinators *coordinators, kc_coordinator_type ty
 /** A connection to this broker was lost: whatever it coordinated is looked up anew (trap 46). */
 void kc_coordinators_forget_broker(kc_coordinators *coordinators, int32_t broker_id);
 
+/** The look-ups somebody waits for. */
+void kc_coordinators_explain(const kc_coordinators *coordinators, kb_explain *out);
+
 #endif

@@ -7,6 +7,7 @@
 #include "net/loop.h"
 #include "net/pool.h"
 #include "protocol/base/arena.h"
+#include "protocol/base/explain.h"
 #include "protocol/base/log.h"
 #include "protocol/base/rand.h"
 
@@ -66,6 +67,8 @@ typedef struct kc_handle {
     /** Complete everything with KC_ERR_CLOSED (but call no callback of the application when
      * client->is_forked), take the node off the list, free. */
     void (*abandon)(struct kc_handle *handle);
+    /** Say what it waits for; reads only. */
+    void (*explain)(const struct kc_handle *handle, kb_explain *out);
 } kc_handle;
 
 /** As kc_client_new() on a loop and network of the caller's, which outlive the client: tests and

@@ -85,6 +85,9 @@ const kc_error *kc_metadata_error(const kc_metadata *metadata);
 /** When a metadata request failed last, loop time. */
 int64_t kc_metadata_failed_us(const kc_metadata *metadata);
 
+/** metadata_explain.c: a request under way or failing, and the topics that are not what they should be. */
+void kc_metadata_explain(const kc_metadata *metadata, kb_explain *out);
+
 /** True for 1-249 of [A-Za-z0-9._-], not "." or "..". */
 bool kc_topic_name_is_valid(kc_bytes name);
 

@@ -177,6 +177,7 @@ kc_err kc_producer_open(kc_client *client, const kc_config *config, kc_producer 
     producer->listener.fn = on_metadata;
     producer->listener.user = producer;
     producer->handle.abandon = abandon;
+    producer->handle.explain = kc_producer_explain;
     // set once, so that setting it can't fail later
     if (kn_timer_set(client->loop, &producer->timer, kn_loop_now_us(client->loop) + 1000000) !=
         KC_OK) {

@@ -15,6 +15,7 @@
  *   producer_delivery.c   whom to tell of each record
  *   producer_memory.c     blocks of buffer.memory
  *   producer_post.c       sends and flushes from other threads
+ *   producer_explain.c    what records wait for, in words
  *
  * Invariants. A queue has at most one batch on its way, and what failed goes back to its front: so
  * the order of a partition's records survives retries without idempotence. A finished batch never

@@ -13,6 +13,10 @@ void kc_producer_enter(kc_producer *producer);
 void kc_producer_leave(kc_producer *producer);
 void kc_producer_flush_done_one(kc_producer *producer);
 
+/* ---- producer_explain.c ---- */
+
+void kc_producer_explain(const kc_handle *handle, kb_explain *out);
+
 /* ---- producer_post.c: for threads that are not the client's ---- */
 
 /** Hand a record over: copied. `topic` or, when that is NULL, record->topic. Errors as
@@ -133,6 +137,8 @@ void kc_stage_fail_all(kc_topic *topic, const kc_error *error);
  * now on. */
 void kc_stage_late(kc_topic *topic, const char *limit, int ms, kc_error *error);
 void kc_stage_mark_flushed(kc_topic *topic);
+/** When the oldest staged record of a topic, of which there is one, was sent. */
+int64_t kc_stage_oldest_us(const kc_topic *topic);
 /** When the oldest staged record expires; INT64_MAX: none. */
 int64_t kc_stage_next_us(const kc_producer *producer);
 

@@ -280,6 +280,11 @@ void kc_stage_run(kc_producer *producer, int64_t now_us)
     }
 }
 
+int64_t kc_stage_oldest_us(const kc_topic *topic)
+{
+    return first_staged(topic)->created_us;
+}
+
 int64_t kc_stage_next_us(const kc_producer *producer)
 {
     int64_t next = INT64_MAX;

@@ -292,6 +292,14 @@ static void *work(void *user)
     return NULL;
 }
 
+void kc_thread_explain(const kc_client *client, kb_explain *out)
+{
+    const kc_thread *thread = client->thread;
+    if (thread && thread->taken < thread->taking.len)
+        kb_explain_line(out, "records of other threads wait for room in buffer.memory: %s",
+                        kb_size(thread->taking.len - thread->taken).text);
+}
+
 static void free_thread(kc_client *client)
 {
     kc_thread *thread = client->thread;

@@ -39,6 +39,8 @@ KC_NODISCARD kc_err kc_thread_mark(kc_client *client, uint64_t *mark_out);
 bool kc_thread_has_taken(const kc_client *client, uint64_t mark);
 /** Take what was handed over; on the client's thread, in dispatch. */
 void kc_thread_take(kc_client *client);
+/** What was handed over and finds no room; on the client's thread. */
+void kc_thread_explain(const kc_client *client, kb_explain *out);
 /** Free what belongs to it; it has ended, or this is a child. */
 void kc_thread_end(kc_client *client);
 

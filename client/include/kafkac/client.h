@@ -165,6 +165,24 @@ KC_API void kc_client_stats_get(const kc_client *client, kc_client_stats *stats_
  * KC_OK: none. */
 KC_API void kc_client_last_error(const kc_client *client, kc_error *error_out);
 
+/** One sentence of kc_client_explain(): without a line end, with a zero byte behind it, at most 1,024 bytes;
+ * valid during the call, which must not call the client. */
+typedef void (*kc_explain_fn)(kc_bytes line, void *user);
+/**
+ * Why is nothing happening? Says what each pending operation waits for: one sentence a line, the cause
+ * first-hand. Records by partition, the oldest first; the state of consumers and of their partitions; calls;
+ * metadata and coordinators; connections. Lists are cut and say how many are left out. With nothing pending
+ * the one line says so. The wording is for people and may change.
+ *
+ * Changes nothing, allocates nothing, sends nothing. Allowed in callbacks of the client too.
+ *
+ * @param fn  Called for each line, inside.
+ * @retval KC_OK, KC_ERR_ARGUMENT (no `fn`), KC_ERR_STATE (the client is being freed, or has a thread of its
+ *         own: call it there, by kc_client_run() or kc_client_post()), KC_ERR_FORKED.
+ * Thread: the owner.
+ */
+KC_API kc_err kc_client_explain(kc_client *client, kc_explain_fn fn, void *user);
+
 /* ---- credentials ---- */
 
 /**
