@@ -74,6 +74,7 @@ static void print_overview(void)
         "officeflow VERB --help tells more; officeflow --version the release.\n"
         "Brokers: -b LIST, else -X bootstrap.servers=LIST, else $KAFKA_BROKERS, else "
         "localhost:9092.\n"
+        "kill -USR1 asks a verb that waits what it waits for.\n"
         "Exit codes: 0 ok, 1 error, 2 there is something (drift, dead letters), 3 partial.\n");
 }
 
@@ -90,6 +91,7 @@ static void print_verb(const cli_verb *verb)
     if (!verb->is_offline) {
         cli_printf("\nconnection:\n");
         cli_options_print(cli_session_options);
+        cli_printf("\nkill -USR1 makes it say on standard error what it waits for, and go on.\n");
     }
 }
 

@@ -13,6 +13,7 @@
 #define WATCH_MS    500
 
 static volatile sig_atomic_t interrupted;
+static volatile sig_atomic_t explain_asked;
 static kc_client *volatile interrupted_client;
 
 static struct {
@@ -97,6 +98,20 @@ static bool is_new_reason(cli_watch *watch, const kc_error *error)
     return true;
 }
 
+static void explain_line(kc_bytes line, void *user)
+{
+    (void)user;
+    cli_note("  " KC_FMT, KC_ARG(line));
+}
+
+/** SIGUSR1 asked why nothing happens. */
+static void explain(kc_client *client)
+{
+    explain_asked = 0;
+    cli_note("what is waited for:");
+    kc_client_explain(client, explain_line, NULL);
+}
+
 static void on_watch(void *user)
 {
     cli_session *session = user;
@@ -113,6 +128,8 @@ static void on_watch(void *user)
                is_new_reason(watch, &last)) {
         cli_note("waiting for a broker: %s", last.text);
     }
+    if (explain_asked)
+        explain(session->client);
     kc_timer_set(watch->timer, WATCH_MS);
 }
 
@@ -126,6 +143,20 @@ static bool start_watch(cli_session *session)
     return true;
 }
 
+static void on_explain_signal(int number)
+{
+    (void)number;
+    explain_asked = 1; // the watch answers within half a second, from dispatch
+}
+
+/** Disturbs nothing: calls go on that it interrupts, and commands that are run have it as it was by default. */
+static void catch_explain(void)
+{
+    struct sigaction action = {.sa_handler = on_explain_signal, .sa_flags = SA_RESTART};
+    sigemptyset(&action.sa_mask);
+    sigaction(SIGUSR1, &action, NULL);
+}
+
 bool cli_session_open(cli_session *session)
 {
     kc_error err;
@@ -137,6 +168,7 @@ bool cli_session_open(cli_session *session)
     if (of_platform_open(&session->config, &options, &session->platform, &err) != KC_OK)
         return cli_fail("", &err) == CLI_OK;
     session->client = of_platform_client(session->platform);
+    catch_explain();
     return start_watch(session);
 }
 

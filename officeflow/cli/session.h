@@ -47,7 +47,8 @@ typedef struct cli_session {
  * @return false: said on standard error. Clean up in any case.
  */
 bool cli_session_init(cli_session *session);
-/** Make the client. Connects to nothing yet. From now on standard error tells when there is no connection. */
+/** Make the client. Connects to nothing yet. From now on standard error tells when there is no connection, and
+ * upon SIGUSR1 what the client waits for (kc_client_explain()). */
 bool cli_session_open(cli_session *session);
 /** Ask the cluster for a sign of life: a verb that is no service fails here, with the reason. */
 bool cli_await_broker(cli_session *session);

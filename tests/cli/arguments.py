@@ -3,6 +3,7 @@
 import json
 import os
 import re
+import signal
 import subprocess
 import tempfile
 
@@ -150,6 +151,36 @@ class Tests(Case):
             service.terminate()
             self.assertEqual(service.stderr.read(), "")
             self.assertEqual(service.wait(), OK)
+
+    def explanation(self, child):
+        """What it says upon SIGUSR1, up to the line about the connection."""
+        child.send_signal(signal.SIGUSR1)
+        self.assertEqual(child.stderr.readline(), b"what is waited for:\n")
+        lines = []
+        while not lines or "  bootstrap server" not in lines[-1]:
+            lines.append(child.stderr.readline().decode())
+            self.assertTrue(lines[-1].startswith("  "), lines)
+        return "".join(lines)
+
+    def test_usr1_tells_what_a_verb_waits_for_and_it_goes_on(self):
+        here = ("-b", NOBODY)
+        call = r"  call: Metadata waits for a connection to any broker, for "
+        for words, what in (
+                (("run", *here, "--group", "email-service", "--on", "email.send.request", "--", "true"),
+                 r"  consumer of group email-service: no topic matches its subscription yet\n"),
+                (("kafka", "consume", "t", *here), call),
+                (("kafka", "produce", "t", *here), call),
+                (("setup-topics", *here), call)):
+            with self.subTest(words):
+                child = self.start(*words, stdin=subprocess.PIPE)
+                self.assertIn(b"waiting for a broker: connect to ", child.stderr.readline())
+                for _ in range(2):
+                    said = self.explanation(child)
+                    self.assertRegex(said, what)
+                    self.assertRegex(said, r"  bootstrap server 127\.0\.0\.1:1: not connected, .*connect to bootstrap "
+                                           r"server 127\.0\.0\.1:1: Connection refused; is the broker running")
+                code, *_ = self.end(child, signal.SIGTERM)
+                self.assertIn(code, (OK, ERROR, -signal.SIGTERM))
 
     def test_a_broken_configuration_file_is_told(self):
         with tempfile.TemporaryDirectory() as folder:
