@@ -37,18 +37,23 @@ bool kn_address_parse(kc_bytes host, uint16_t port, kn_address *out)
            (!percent || parse_scope(percent, &out->scope));
 }
 
-void kn_address_format(const kn_address *address, char out[KN_ADDRESS_TEXT_MAX])
+void kn_address_host(const kn_address *address, char out[KN_ADDRESS_TEXT_MAX])
 {
     char ip[INET6_ADDRSTRLEN];
     if (!inet_ntop(address->is_v6 ? AF_INET6 : AF_INET, address->ip, ip, sizeof ip))
         ip[0] = 0;
-    unsigned port = address->port;
-    if (!address->is_v6)
-        snprintf(out, KN_ADDRESS_TEXT_MAX, "%s:%u", ip, port);
-    else if (address->scope == 0)
-        snprintf(out, KN_ADDRESS_TEXT_MAX, "[%s]:%u", ip, port);
+    if (address->scope == 0)
+        snprintf(out, KN_ADDRESS_TEXT_MAX, "%s", ip);
     else
-        snprintf(out, KN_ADDRESS_TEXT_MAX, "[%s%%%u]:%u", ip, (unsigned)address->scope, port);
+        snprintf(out, KN_ADDRESS_TEXT_MAX, "%s%%%u", ip, (unsigned)address->scope);
+}
+
+void kn_address_format(const kn_address *address, char out[KN_ADDRESS_TEXT_MAX])
+{
+    char host[KN_ADDRESS_TEXT_MAX]; // never above 56: ffff:...:255.255.255.255%4294967295
+    kn_address_host(address, host);
+    snprintf(out, KN_ADDRESS_TEXT_MAX, address->is_v6 ? "[%.60s]:%u" : "%.60s:%u", host,
+             (unsigned)address->port);
 }
 
 bool kn_address_equal(const kn_address *a, const kn_address *b)

@@ -21,6 +21,8 @@ typedef struct kn_address {
 bool kn_address_parse(kc_bytes host, uint16_t port, kn_address *out);
 /** "10.0.0.7:9092", "[::1]:9092". */
 void kn_address_format(const kn_address *address, char out[KN_ADDRESS_TEXT_MAX]);
+/** "10.0.0.7", "::1": as kn_address_parse() takes it. */
+void kn_address_host(const kn_address *address, char out[KN_ADDRESS_TEXT_MAX]);
 bool kn_address_equal(const kn_address *a, const kn_address *b);
 
 /** Take the next "host:port" or "[v6]:port" off a comma-separated list; blanks around and empty

@@ -11,6 +11,13 @@ typedef struct mem_name {
     size_t count;
 } mem_name;
 
+/** The name of an address. */
+typedef struct mem_canonical {
+    kb_list node;
+    kn_address address; /**< port 0 */
+    char name[KN_HOST_MAX + 1];
+} mem_canonical;
+
 /** A look-up on its way. */
 typedef struct mem_query {
     kn_timer timer;
@@ -227,6 +234,59 @@ static void mem_cancel(kn_network *base, kn_lookup *lookup)
     kb_mem_free(network->mem, query);
 }
 
+static void on_named(kn_task *task)
+{
+    kn_naming *naming = task->user;
+    naming->done(naming);
+}
+
+static mem_canonical *find_canonical(const kn_mem_network *network, const kn_address *address)
+{
+    kn_address key = *address;
+    key.port = 0;
+    KB_LIST_FOR (node, &network->canonicals) {
+        mem_canonical *canonical = KB_CONTAINER(node, mem_canonical, node);
+        if (kn_address_equal(&canonical->address, &key))
+            return canonical;
+    }
+    return NULL;
+}
+
+kc_err kn_mem_canonical_set(kn_mem_network *network, const char *literal, const char *name)
+{
+    kn_address address;
+    if (!kn_address_parse(kc_str(literal), 0, &address) || (name && strlen(name) > KN_HOST_MAX))
+        return KC_ERR_ARGUMENT;
+    mem_canonical *canonical = find_canonical(network, &address);
+    if (!canonical) {
+        canonical = kb_mem_zalloc(network->mem, sizeof *canonical);
+        if (!canonical)
+            return KC_ERR_NOMEM;
+        canonical->address = address;
+        kb_list_push_back(&network->canonicals, &canonical->node);
+    }
+    memcpy(canonical->name, name ? name : "", name ? strlen(name) + 1 : 1);
+    return KC_OK;
+}
+
+static void mem_name_of(kn_network *base, kn_naming *naming)
+{
+    kn_mem_network *network = (kn_mem_network *)base;
+    const mem_canonical *canonical = find_canonical(network, &naming->address);
+    kn_task_cancel(&naming->task);
+    naming->task.fn = on_named;
+    naming->task.user = naming;
+    naming->err = canonical && canonical->name[0] ? KC_OK : KC_ERR_RESOLVE;
+    memcpy(naming->name, canonical ? canonical->name : "", canonical ? sizeof canonical->name : 1);
+    kn_task_queue(network->loop, &naming->task);
+}
+
+static void mem_cancel_name(kn_network *base, kn_naming *naming)
+{
+    (void)base;
+    kn_task_cancel(&naming->task);
+}
+
 static void mem_free(kn_network *base)
 {
     kn_mem_network *network = (kn_mem_network *)base;
@@ -236,12 +296,21 @@ static void mem_free(kn_network *base)
         kb_mem_free(network->mem, KB_CONTAINER(node, mem_listener, node));
     KB_LIST_FOR (node, &network->names)
         free_name(network, KB_CONTAINER(node, mem_name, node));
+    KB_LIST_FOR (node, &network->canonicals)
+        kb_mem_free(network->mem, KB_CONTAINER(node, mem_canonical, node));
     kb_mem_free(network->mem, network);
 }
 
 kc_err kn_mem_network_new(kb_mem *mem, kn_loop *loop, kb_rand *rand, kn_mem_network **network_out)
 {
-    static const kn_network_ops ops = {mem_resolve, mem_cancel, kn_mem_open, mem_free};
+    static const kn_network_ops ops = {
+        .resolve = mem_resolve,
+        .cancel = mem_cancel,
+        .name = mem_name_of,
+        .cancel_name = mem_cancel_name,
+        .open = kn_mem_open,
+        .free = mem_free,
+    };
     assert(mem && loop && network_out);
     kn_mem_network *network = kb_mem_zalloc(mem, sizeof *network);
     if (!network)
@@ -252,6 +321,7 @@ kc_err kn_mem_network_new(kb_mem *mem, kn_loop *loop, kb_rand *rand, kn_mem_netw
     network->rand = rand;
     network->next_ip = 1;
     kb_list_init(&network->names);
+    kb_list_init(&network->canonicals);
     kb_list_init(&network->listeners);
     kb_list_init(&network->peers);
     *network_out = network;

@@ -56,6 +56,9 @@ void kn_mem_cut(kn_mem_network *network, const char *host, uint16_t port);
 /** One more address ("10.0.0.7") for a name. Names are unresolvable without any. */
 KC_NODISCARD kc_err kn_mem_name_add(kn_mem_network *network, const char *name, const char *literal);
 void kn_mem_name_remove(kn_mem_network *network, const char *name);
+/** The canonical name of an address (a PTR record, which need not agree with the names); NULL: none, as before. */
+KC_NODISCARD kc_err kn_mem_canonical_set(kn_mem_network *network, const char *literal,
+                                         const char *name);
 
 /** What came from the client and was not taken yet. */
 kc_bytes kn_mem_peer_in(const kn_mem_peer *peer);

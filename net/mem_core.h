@@ -12,10 +12,11 @@ struct kn_mem_network {
     kn_loop *loop;
     kb_rand *rand;
     kn_mem_shape shape;
-    kb_list names;     /**< mem_name     */
-    kb_list listeners; /**< mem_listener */
-    kb_list peers;     /**< kn_mem_peer  */
-    uint32_t next_ip;  /**< last three bytes of the next 10.x.y.z given out */
+    kb_list names;      /**< mem_name     */
+    kb_list canonicals; /**< mem_canonical */
+    kb_list listeners;  /**< mem_listener */
+    kb_list peers;      /**< kn_mem_peer  */
+    uint32_t next_ip;   /**< last three bytes of the next 10.x.y.z given out */
     uint32_t connects;
 };
 

@@ -36,10 +36,11 @@ typedef struct resolver_socket {
     kn_resolver *resolver;
 } resolver_socket;
 
-/** What c-ares holds on to; outlives a cancelled look-up. */
+/** What c-ares holds on to; outlives a cancelled look-up, where both are NULL. */
 typedef struct resolver_query {
     kn_resolver *resolver;
-    kn_lookup *lookup; /**< NULL: cancelled */
+    kn_lookup *lookup;
+    kn_naming *naming;
 } resolver_query;
 
 static void finish(kn_resolver *resolver, kn_lookup *lookup, kc_err err, const char *reason)
@@ -227,20 +228,47 @@ static void on_answer(void *user, int status, int timeouts, struct ares_addrinfo
     ares_freeaddrinfo(result);
 }
 
+/** NULL: *err_out and *reason_out say why. */
+static resolver_query *open_query(kn_resolver *resolver, kc_err *err_out, const char **reason_out)
+{
+    *err_out = open_channel(resolver, reason_out);
+    resolver_query *query = NULL;
+    if (*err_out == KC_OK)
+        query = kb_mem_zalloc(resolver->mem, sizeof *query);
+    if (query) {
+        query->resolver = resolver;
+        resolver->live++;
+        return query;
+    }
+    if (*err_out == KC_OK)
+        *err_out = KC_ERR_NOMEM;
+    if (resolver->live == 0)
+        kn_task_queue(resolver->loop, &resolver->tidy);
+    return NULL;
+}
+
+/** Nobody waits for it any more; NULL: nobody did. */
+static void leave_query(kn_resolver *resolver, resolver_query *query)
+{
+    if (!query)
+        return;
+    query->lookup = NULL;
+    query->naming = NULL;
+    if (--resolver->live == 0)
+        kn_task_queue(resolver->loop, &resolver->tidy);
+}
+
 static void ask(kn_resolver *resolver, kn_lookup *lookup, const char *name)
 {
     const char *reason = NULL;
-    kc_err err = open_channel(resolver, &reason);
-    resolver_query *query = err == KC_OK ? kb_mem_alloc(resolver->mem, sizeof *query) : NULL;
+    kc_err err;
+    resolver_query *query = open_query(resolver, &err, &reason);
     if (!query) {
-        if (resolver->live == 0)
-            kn_task_queue(resolver->loop, &resolver->tidy);
-        finish(resolver, lookup, err == KC_OK ? KC_ERR_NOMEM : err, reason);
+        finish(resolver, lookup, err, reason);
         return;
     }
-    *query = (resolver_query){resolver, lookup};
+    query->lookup = lookup;
     lookup->query = query;
-    resolver->live++;
     const struct ares_addrinfo_hints hints = {.ai_family = AF_UNSPEC, .ai_socktype = SOCK_STREAM};
     /* May answer inside the call, from the hosts file. */
     ares_getaddrinfo(resolver->channel, name, NULL, &hints, on_answer, query);
@@ -271,13 +299,107 @@ void kn_resolver_start(kn_resolver *resolver, kn_lookup *lookup)
 void kn_resolver_cancel(kn_resolver *resolver, kn_lookup *lookup)
 {
     kn_task_cancel(&lookup->task);
-    resolver_query *query = lookup->query;
-    if (!query)
-        return;
+    leave_query(resolver, lookup->query);
     lookup->query = NULL;
-    query->lookup = NULL;
+}
+
+/* ---- the name of an address ---- */
+
+static void finish_name(kn_resolver *resolver, kn_naming *naming, kc_err err)
+{
+    naming->err = err;
+    kn_task_queue(resolver->loop, &naming->task);
+}
+
+static void on_named(kn_task *task)
+{
+    kn_naming *naming = task->user;
+    naming->done(naming);
+}
+
+/** What DNS calls a name may be anything, c-ares passes it on. */
+static bool is_host_name(const char *name)
+{
+    kn_address literal;
+    size_t len = strlen(name);
+    if (len == 0 || len > KN_HOST_MAX || kn_address_parse(kc_str(name), 0, &literal))
+        return false;
+    for (const char *p = name; *p; p++) {
+        bool is_letter = (*p >= 'a' && *p <= 'z') || (*p >= 'A' && *p <= 'Z');
+        bool is_digit = *p >= '0' && *p <= '9';
+        if (!is_letter && !is_digit && *p != '-' && *p != '_' && *p != '.')
+            return false;
+    }
+    return true;
+}
+
+static void on_name(void *user, int status, int timeouts, char *name, char *service)
+{
+    (void)timeouts;
+    (void)service;
+    resolver_query *query = user;
+    kn_resolver *resolver = query->resolver;
+    kn_naming *naming = query->naming;
+    kb_mem_free(resolver->mem, query);
+    if (!naming)
+        return;
+    naming->query = NULL;
     if (--resolver->live == 0)
         kn_task_queue(resolver->loop, &resolver->tidy);
+    if (resolver->is_broken || status == ARES_ENOMEM) {
+        finish_name(resolver, naming, KC_ERR_NOMEM);
+    } else if (status != ARES_SUCCESS || !name || !is_host_name(name)) {
+        finish_name(resolver, naming, KC_ERR_RESOLVE);
+    } else {
+        memcpy(naming->name, name, strlen(name) + 1);
+        finish_name(resolver, naming, KC_OK);
+    }
+}
+
+static socklen_t to_sockaddr(const kn_address *address, struct sockaddr_storage *out)
+{
+    memset(out, 0, sizeof *out);
+    if (address->is_v6) {
+        struct sockaddr_in6 *v6 = (struct sockaddr_in6 *)out;
+        v6->sin6_family = AF_INET6;
+        memcpy(&v6->sin6_addr, address->ip, 16);
+        return sizeof *v6;
+    }
+    struct sockaddr_in *v4 = (struct sockaddr_in *)out;
+    v4->sin_family = AF_INET;
+    memcpy(&v4->sin_addr, address->ip, 4);
+    return sizeof *v4;
+}
+
+void kn_resolver_name(kn_resolver *resolver, kn_naming *naming)
+{
+    const char *reason;
+    kc_err err;
+    assert(naming->done && !naming->query);
+    kn_task_cancel(&naming->task);
+    naming->task.fn = on_named;
+    naming->task.user = naming;
+    naming->name[0] = 0;
+    resolver_query *query = open_query(resolver, &err, &reason);
+    if (!query) {
+        finish_name(resolver, naming, err);
+        return;
+    }
+    query->naming = naming;
+    naming->query = query;
+    struct sockaddr_storage address;
+    socklen_t len = to_sockaddr(&naming->address, &address);
+    /* May answer inside the call, from the hosts file. */
+    ares_getnameinfo(resolver->channel, (struct sockaddr *)&address, len,
+                     ARES_NI_LOOKUPHOST | ARES_NI_NAMEREQD, on_name, query);
+    set_timer(resolver);
+}
+
+void kn_resolver_cancel_name(kn_resolver *resolver, kn_naming *naming)
+{
+    kn_task_cancel(&naming->task);
+    leave_query(resolver, naming->query);
+    naming->query = NULL;
 }
 
 kc_err kn_resolver_new(kb_mem *mem, kn_loop *loop, kn_resolver **resolver_out)

@@ -237,6 +237,16 @@ static void tcp_cancel(kn_network *base, kn_lookup *lookup)
     kn_resolver_cancel(((tcp_network *)base)->resolver, lookup);
 }
 
+static void tcp_name(kn_network *base, kn_naming *naming)
+{
+    kn_resolver_name(((tcp_network *)base)->resolver, naming);
+}
+
+static void tcp_cancel_name(kn_network *base, kn_naming *naming)
+{
+    kn_resolver_cancel_name(((tcp_network *)base)->resolver, naming);
+}
+
 static void tcp_free(kn_network *base)
 {
     tcp_network *network = (tcp_network *)base;
@@ -245,7 +255,14 @@ static void tcp_free(kn_network *base)
     kb_mem_free(network->mem, network);
 }
 
-static const kn_network_ops tcp_network_ops = {tcp_resolve, tcp_cancel, tcp_open, tcp_free};
+static const kn_network_ops tcp_network_ops = {
+    .resolve = tcp_resolve,
+    .cancel = tcp_cancel,
+    .name = tcp_name,
+    .cancel_name = tcp_cancel_name,
+    .open = tcp_open,
+    .free = tcp_free,
+};
 
 kc_err kn_tcp_network_new(kb_mem *mem, kn_loop *loop, kn_network **network_out)
 {

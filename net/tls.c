@@ -90,6 +90,16 @@ static void tls_cancel(kn_network *base, kn_lookup *lookup)
     kn_network_cancel(((kn_tls_network *)base)->options.inner, lookup);
 }
 
+static void tls_name(kn_network *base, kn_naming *naming)
+{
+    kn_network_name(((kn_tls_network *)base)->options.inner, naming);
+}
+
+static void tls_cancel_name(kn_network *base, kn_naming *naming)
+{
+    kn_network_cancel_name(((kn_tls_network *)base)->options.inner, naming);
+}
+
 static void tls_free(kn_network *base)
 {
     kn_tls_network *network = (kn_tls_network *)base;
@@ -119,7 +129,14 @@ static void open_keylog(kn_tls_network *network)
 
 kc_err kn_tls_network_new(const kn_tls_options *options, kn_network **network_out, kc_error *err)
 {
-    static const kn_network_ops ops = {tls_resolve, tls_cancel, tls_open, tls_free};
+    static const kn_network_ops ops = {
+        .resolve = tls_resolve,
+        .cancel = tls_cancel,
+        .name = tls_name,
+        .cancel_name = tls_cancel_name,
+        .open = tls_open,
+        .free = tls_free,
+    };
     assert(options->mem && options->loop && options->inner);
     kn_tls_network *network = kb_mem_zalloc(options->mem, sizeof *network);
     if (!network)

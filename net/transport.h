@@ -93,6 +93,20 @@ typedef struct kn_lookup {
     void *query;  /**< private to the network */
 } kn_lookup;
 
+/** The look-up of the name of an address; as kn_lookup. */
+typedef struct kn_naming {
+    kn_address address;
+    void (*done)(struct kn_naming *naming); /**< from a loop turn, once */
+    void *user;
+
+    kc_err err; /**< KC_OK, KC_ERR_RESOLVE: it has none, or nobody answers; KC_ERR_NOMEM */
+    char name[KN_HOST_MAX +
+              1]; /**< its canonical name; letters, digits, '-', '_' and '.'; no literal */
+
+    kn_task task; /**< private to the network */
+    void *query;  /**< private to the network */
+} kn_naming;
+
 typedef struct kn_open_options {
     kn_address address; /**< one of those the look-up gave                    */
     kc_bytes host; /**< the broker's, as configured: the name to verify, where the network does;
@@ -109,6 +123,8 @@ typedef struct kn_open_options {
 typedef struct kn_network_ops {
     void (*resolve)(kn_network *network, kn_lookup *lookup);
     void (*cancel)(kn_network *network, kn_lookup *lookup);
+    void (*name)(kn_network *network, kn_naming *naming);
+    void (*cancel_name)(kn_network *network, kn_naming *naming);
     kc_err (*open)(kn_network *network, const kn_open_options *options,
                    kn_transport **transport_out, kc_error *err);
     void (*free)(kn_network *network);
@@ -132,6 +148,18 @@ static inline void kn_network_resolve(kn_network *network, kn_lookup *lookup)
 static inline void kn_network_cancel(kn_network *network, kn_lookup *lookup)
 {
     network->ops->cancel(network, lookup);
+}
+
+/** Begin to look up the name of an address. address, done, user are set. */
+static inline void kn_network_name(kn_network *network, kn_naming *naming)
+{
+    network->ops->name(network, naming);
+}
+
+/** As kn_network_cancel(). */
+static inline void kn_network_cancel_name(kn_network *network, kn_naming *naming)
+{
+    network->ops->cancel_name(network, naming);
 }
 
 /** Begin to connect; KN_EVENT_OPEN or KN_EVENT_FAILED follows. Errors at once as with

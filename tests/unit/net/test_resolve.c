@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: LicenseRef-OfficeFlow
- * Names to addresses on a real loop: literals, the hosts file, and a DNS server of this test's own.
+ * Names to addresses, and back, on a real loop: literals, the hosts file, and a DNS server of this test's own.
  */
 #define _GNU_SOURCE
 #include "net/resolve.h"
@@ -16,6 +16,9 @@ typedef struct fixture {
     kn_loop *loop;
     kn_resolver *resolver;
     kn_lookup lookup;
+    kn_naming naming;
+    const char *ptr;    /**< the name it gives every address; NULL: none */
+    char question[128]; /**< of the last packet, with dots */
     int done;
     bool in_call;
     int server; /**< UDP */
@@ -33,6 +36,13 @@ static void on_done(kn_lookup *lookup)
     f->done++;
 }
 
+static void on_named(kn_naming *naming)
+{
+    fixture *f = naming->user;
+    ck_assert(!f->in_call);
+    f->done++;
+}
+
 static void init(fixture *f)
 {
     kc_error error;
@@ -42,6 +52,8 @@ static void init(fixture *f)
     ck_assert_int_eq(kn_resolver_new(&f->mem, f->loop, &f->resolver), KC_OK);
     f->lookup.done = on_done;
     f->lookup.user = f;
+    f->naming.done = on_named;
+    f->naming.user = f;
     f->server = -1;
 }
 
@@ -78,6 +90,33 @@ static void start(fixture *f, kc_bytes host)
     f->in_call = false;
 }
 
+static void start_name(fixture *f, const char *literal)
+{
+    ck_assert(kn_address_parse(kc_str(literal), 9092, &f->naming.address));
+    f->in_call = true;
+    kn_resolver_name(f->resolver, &f->naming);
+    f->in_call = false;
+}
+
+/** A PTR record with the text's labels. */
+static size_t put_ptr(uint8_t *at, const char *text)
+{
+    const uint8_t head[10] = {0xc0, 12, 0, 12, 0, 1, 0, 0, 0, 60};
+    memcpy(at, head, sizeof head);
+    size_t len = 12;
+    for (const char *label = text; *label;) {
+        size_t label_len = strcspn(label, ".");
+        at[len++] = (uint8_t)label_len;
+        memcpy(at + len, label, label_len);
+        len += label_len;
+        label += label_len + (label[label_len] == '.');
+    }
+    at[len++] = 0;
+    at[10] = 0;
+    at[11] = (uint8_t)(len - 12);
+    return len;
+}
+
 static size_t put_records(uint8_t *at, int count, uint16_t type)
 {
     size_t len = 0;
@@ -105,17 +144,23 @@ static void serve(fixture *f)
     if (f->is_silent)
         return;
     size_t len = 12;
-    while (packet[len] != 0)
+    f->question[0] = 0;
+    while (packet[len] != 0) {
+        size_t used = strlen(f->question);
+        snprintf(f->question + used, sizeof f->question - used, "%.*s.", packet[len],
+                 (const char *)packet + len + 1);
         len += 1u + packet[len];
+    }
     uint16_t type = (uint16_t)(packet[len + 1] << 8 | packet[len + 2]);
     len += 5;
     int count = type == 1 ? f->answers_a : type == 28 ? f->answers_aaaa : 0;
+    bool has_ptr = type == 12 && f->ptr;
     packet[2] = 0x81;
     packet[3] = (uint8_t)(0x80 | f->rcode);
     packet[6] = 0;
-    packet[7] = (uint8_t)count;
+    packet[7] = (uint8_t)(has_ptr ? 1 : count);
     memset(packet + 8, 0, 4); // no additional records in the answer
-    len += put_records(packet + len, count, type);
+    len += has_ptr ? put_ptr(packet + len, f->ptr) : put_records(packet + len, count, type);
     ck_assert_int_eq(sendto(f->server, packet, len, 0, (struct sockaddr *)&from, from_len),
                      (ssize_t)len);
 }
@@ -355,5 +400,108 @@ START_TEST(running_out_of_memory_is_an_answer_too)
     kb_mem_init(&mem, NULL, 8);
     ck_assert_int_eq(kn_resolver_new(&mem, (kn_loop *)&mem, &resolver), KC_ERR_NOMEM);
     kn_resolver_free(NULL);
+}
+END_TEST
+
+/* ---- the name of an address ---- */
+
+START_TEST(the_name_of_an_address_is_asked_of_dns)
+{
+    fixture f;
+    init_server(&f);
+    f.ptr = "b1.example.test";
+    start_name(&f, "10.1.2.3");
+    wait_done(&f, 1);
+    ck_assert_int_eq(f.naming.err, KC_OK);
+    ck_assert_str_eq(f.naming.name, "b1.example.test");
+    ck_assert_str_eq(f.question, "3.2.1.10.in-addr.arpa.");
+    start_name(&f, "fd00::7");
+    wait_done(&f, 2);
+    ck_assert_int_eq(f.naming.err, KC_OK);
+    ck_assert_ptr_nonnull(strstr(f.question, "7.0.0.0.0.0.0.0."));
+    ck_assert_ptr_nonnull(strstr(f.question, ".0.0.d.f.ip6.arpa."));
+    cleanup(&f);
+}
+END_TEST
+
+START_TEST(an_address_without_a_name_is_an_error)
+{
+    fixture f;
+    init_server(&f);
+    start_name(&f, "10.1.2.3");
+    wait_done(&f, 1);
+    ck_assert_int_eq(f.naming.err, KC_ERR_RESOLVE);
+    f.rcode = 3;
+    start_name(&f, "10.1.2.3");
+    wait_done(&f, 2);
+    ck_assert_int_eq(f.naming.err, KC_ERR_RESOLVE);
+    ck_assert_str_eq(f.naming.name, "");
+    cleanup(&f);
+}
+END_TEST
+
+START_TEST(what_is_no_host_name_is_no_name_of_an_address)
+{
+    static const char *const bad[] = {"10.9.9.9", "a b.test", "x\n.test", "\xc3\xa4.test", "a/b"};
+    for (size_t i = 0; i < sizeof bad / sizeof bad[0]; i++) {
+        fixture f;
+        init_server(&f);
+        f.ptr = bad[i];
+        start_name(&f, "10.1.2.3");
+        wait_done(&f, 1);
+        ck_assert_msg(f.naming.err == KC_ERR_RESOLVE, "%s: %s", bad[i], f.naming.name);
+        ck_assert_str_eq(f.naming.name, "");
+        cleanup(&f);
+    }
+}
+END_TEST
+
+START_TEST(the_search_for_a_name_can_be_cancelled_and_holds_nothing_when_done)
+{
+    fixture f;
+    init_server(&f);
+    size_t before = open_fds(), used = f.mem.used;
+    f.is_silent = true;
+    start_name(&f, "10.1.2.3");
+    ck_assert_uint_gt(open_fds(), before);
+    kn_resolver_cancel_name(f.resolver, &f.naming);
+    kn_resolver_cancel_name(f.resolver, &f.naming);
+    ck_assert_int_eq(kn_loop_turn(f.loop, 0, NULL), KC_OK);
+    ck_assert_uint_eq(open_fds(), before);
+    ck_assert_uint_eq(f.mem.used, used);
+    ck_assert_int_eq(f.done, 0);
+    start_name(&f, "10.1.2.3");
+    kn_resolver_cancel_name(f.resolver, &f.naming);
+    cleanup(&f);
+}
+END_TEST
+
+START_TEST(a_name_and_an_address_are_looked_up_side_by_side)
+{
+    fixture f;
+    init_server(&f);
+    f.ptr = "b1.example.test";
+    start(&f, KC_STR("broker.example.test"));
+    start_name(&f, "10.1.2.3");
+    kn_resolver_cancel(f.resolver, &f.lookup);
+    wait_done(&f, 1);
+    ck_assert_str_eq(f.naming.name, "b1.example.test");
+    cleanup(&f);
+}
+END_TEST
+
+START_TEST(running_out_of_memory_is_an_answer_about_a_name_too)
+{
+    for (size_t spare = 0; spare < 400; spare += 8) {
+        fixture f;
+        init_server(&f);
+        f.ptr = "b1.example.test";
+        f.mem.limit = f.mem.used + spare;
+        start_name(&f, "10.1.2.3");
+        wait_done(&f, 1);
+        ck_assert(f.naming.err == KC_ERR_NOMEM || f.naming.err == KC_OK);
+        ck_assert(spare > 0 || f.naming.err == KC_ERR_NOMEM);
+        cleanup(&f);
+    }
 }
 END_TEST
