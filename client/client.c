@@ -117,6 +117,8 @@ static kc_err open_pool(kc_client *client, kc_error *err)
         .trace = traces_wire(client) ? on_frame : NULL,
         .trace_user = client,
         .bootstrap_servers = kc_str(settings->bootstrap_servers),
+        .is_canonical = settings->dns_lookup_canonical,
+        .never_returns = !settings->metadata_recovery_rebootstrap,
         .client_id = kc_str(settings->client_id),
         .request_timeout_ms = settings->request_timeout_ms,
         .connection_setup_timeout_ms = settings->socket_connection_setup_timeout_ms,

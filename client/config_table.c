@@ -14,6 +14,16 @@ static const kc_word security_words[] = {
     {"PLAINTEXT", 0, NULL, NULL}, {"SSL", 1, NULL, NULL}, {"SASL_PLAINTEXT", 2, NULL, NULL},
     {"SASL_SSL", 3, NULL, NULL},  {NULL, 0, NULL, NULL},
 };
+static const kc_word dns_words[] = {
+    {"use_all_dns_ips", 0, NULL, NULL},
+    {"resolve_canonical_bootstrap_servers_only", 1, NULL, NULL},
+    {NULL, 0, NULL, NULL},
+};
+static const kc_word recovery_words[] = {
+    {"rebootstrap", 1, "REBOOTSTRAP", NULL},
+    {"none", 0, "NONE", NULL},
+    {NULL, 0, NULL, NULL},
+};
 static const kc_word mechanism_words[] = {
     {"PLAIN", 0, NULL, NULL},         {"SCRAM-SHA-256", 1, NULL, NULL},
     {"SCRAM-SHA-512", 2, NULL, NULL}, {"OAUTHBEARER", 3, NULL, NULL},
@@ -172,6 +182,19 @@ const kc_config_row kc_config_rows[] = {
         "-1 or 0: never."),
     INT("metadata.max.age.ms", metadata_max_age_ms, 300000, 0, 2147483647, CLIENT,
         "Ask anew for brokers and topics after this time, also when nothing failed."),
+    WORD(
+        "client.dns.lookup", "string", KC_KIND_WORD_BOOL, dns_lookup_canonical, "use_all_dns_ips",
+        "use_all_dns_ips, resolve_canonical_bootstrap_servers_only", dns_words, CLIENT,
+        "All addresses of a name are tried either way. resolve_canonical_bootstrap_servers_only: "
+        "the "
+        "addresses of bootstrap.servers are looked up for their canonical names (PTR), anew with "
+        "each beginning, and those are connected to: for TLS and Kerberos behind a common name. An "
+        "address whose name does not lead back to it is used itself."),
+    WORD("metadata.recovery.strategy", "string", KC_KIND_WORD_BOOL, metadata_recovery_rebootstrap,
+         "rebootstrap", "rebootstrap, none", recovery_words, CLIENT,
+         "rebootstrap: bootstrap.servers are asked again while no known broker can be connected, "
+         "after metadata.recovery.rebootstrap.trigger.ms, and when a broker asks for it. none: "
+         "never."),
     INT("metadata.recovery.rebootstrap.trigger.ms", metadata_recovery_rebootstrap_trigger_ms,
         300000, 0, 2147483647, CLIENT,
         "When no known broker has answered for so long, begin anew with bootstrap.servers."),
@@ -393,9 +416,6 @@ static const name_and_text refusals[] = {
     {"partitioner.availability.timeout.ms", LATER("this choice")},
     {"metadata.max.idle.ms", JAVA_ONLY "a topic is forgotten with its last user"},
     {"enable.metrics.push", LATER("this")},
-    {"client.dns.lookup", JAVA_ONLY "all addresses of a name are tried"},
-    {"metadata.recovery.strategy",
-     JAVA_ONLY "bootstrap.servers are used again when all else fails"},
     {NULL, NULL},
 };
 

@@ -217,7 +217,8 @@ static void fail(kc_metadata *metadata, const kc_error *error)
      * learned has as long. */
     int64_t patience_us =
         (int64_t)client->settings->metadata_recovery_rebootstrap_trigger_ms * 1000;
-    if (now_us - metadata->failing_us >= patience_us &&
+    if (client->settings->metadata_recovery_rebootstrap &&
+        now_us - metadata->failing_us >= patience_us &&
         kn_pool_brokers(client->pool, NULL, 0) > 0) {
         kb_log_line(log_of(metadata), KC_LOG_WARNING,
                     "no known broker answers: beginning anew with bootstrap.servers");

@@ -214,7 +214,8 @@ static kc_err update_names(kc_metadata *metadata, const kp_metadata_resp *answer
 
 kc_err kc_metadata_update(kc_metadata *metadata, const kp_metadata_resp *answer, kc_error *err)
 {
-    if (answer->error_code == KC_E_REBOOTSTRAP_REQUIRED) /* KIP-1102 */
+    if (answer->error_code == KC_E_REBOOTSTRAP_REQUIRED && /* KIP-1102 */
+        metadata->client->settings->metadata_recovery_rebootstrap)
         kn_pool_keep_brokers(metadata->client->pool, NULL, 0);
     if (answer->error_code != KC_OK)
         return kb_error_set(err, answer->error_code, "the broker answers Metadata with %s",

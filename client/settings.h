@@ -31,6 +31,8 @@ typedef struct kc_settings {
     int32_t retry_backoff_max_ms;
     int32_t connections_max_idle_ms; /**< -1 or 0: never */
     int32_t metadata_max_age_ms;
+    bool dns_lookup_canonical;          /**< of client.dns.lookup */
+    bool metadata_recovery_rebootstrap; /**< of metadata.recovery.strategy */
     int32_t metadata_recovery_rebootstrap_trigger_ms;
     int32_t send_buffer_bytes;
     int32_t receive_buffer_bytes;

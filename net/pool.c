@@ -38,7 +38,7 @@ static void refuse(kn_pool *pool, kn_request *request, kc_err code)
     kn_task_queue(pool->env.loop, &pool->refused_task);
 }
 
-static kn_broker *broker_new(kn_pool *pool, int32_t id, kc_bytes host, uint16_t port)
+kn_broker *kn_broker_new(kn_pool *pool, int32_t id, kc_bytes host, uint16_t port)
 {
     kn_broker *broker = kb_mem_zalloc(pool->env.mem, sizeof *broker);
     char *copy = kb_mem_strndup(pool->env.mem, host.ptr, host.len);
@@ -56,28 +56,6 @@ static kn_broker *broker_new(kn_pool *pool, int32_t id, kc_bytes host, uint16_t 
     kb_list_init(&broker->node);
     kp_versions_clear(&broker->versions);
     return broker;
-}
-
-static kc_err read_bootstrap(kn_pool *pool, kc_error *err)
-{
-    kc_bytes list = pool->options.bootstrap_servers;
-    kc_bytes host, item;
-    uint16_t port;
-    kc_err code;
-    while ((code = kn_host_port_next(&list, &host, &port, &item)) == KC_OK) {
-        kn_broker *broker = broker_new(pool, KN_ANY_BROKER, host, port);
-        if (!broker)
-            return kb_error_code(err, KC_ERR_NOMEM);
-        kb_list_push_back(&pool->bootstrap, &broker->node);
-    }
-    if (code != KC_ERR_END)
-        return kb_error_set(err, code,
-                            "bootstrap.servers: \"" KC_FMT "\" is not host:port or [ipv6]:port",
-                            KC_ARG(item));
-    if (kb_list_is_empty(&pool->bootstrap))
-        return kb_error_set(err, KC_ERR_CONFIG,
-                            "bootstrap.servers is empty; it needs at least one host:port");
-    return KC_OK;
 }
 
 static void init_env(kn_pool *pool)
@@ -115,13 +93,13 @@ kc_err kn_pool_new(const kn_pool_options *options, kn_pool **pool_out, kc_error 
     init_env(pool);
     kb_map_init(&pool->by_id, options->mem);
     kb_list_init(&pool->brokers);
-    kb_list_init(&pool->bootstrap);
     kb_list_init(&pool->gone);
     kb_list_init(&pool->detached);
     kb_list_init(&pool->refused);
     pool->refused_task = (kn_task){.fn = on_refused, .user = pool};
     kn_any_init(pool);
-    kc_err code = read_bootstrap(pool, err);
+    kn_bootstrap_init(pool);
+    kc_err code = kn_bootstrap_read(pool, err);
     if (code != KC_OK) {
         kn_pool_free(pool);
         return code;
@@ -150,6 +128,8 @@ void kn_pool_free(kn_pool *pool)
     pool->is_closing = true;
     close_brokers(&pool->brokers, code);
     close_brokers(&pool->bootstrap, code);
+    close_brokers(&pool->canonical.before, code);
+    kn_bootstrap_cleanup(pool);
     close_brokers(&pool->gone, code);
     while (!kb_list_is_empty(&pool->detached))
         kn_detached_close(KB_CONTAINER(pool->detached.next, kn_conn, node), code);
@@ -170,8 +150,7 @@ static kn_broker *find_broker(const kn_pool *pool, int32_t broker_id)
     return kb_map_get(&pool->by_id, KB_KEY(broker_id));
 }
 
-/** Bootstrap connections are temporary: they go once brokers are known. */
-static void leave_bootstrap(kn_pool *pool)
+void kn_pool_leave_bootstrap(kn_pool *pool)
 {
     KB_LIST_FOR (node, &pool->bootstrap) {
         kn_broker *broker = KB_CONTAINER(node, kn_broker, node);
@@ -182,7 +161,7 @@ static void leave_bootstrap(kn_pool *pool)
 
 static kc_err add_broker(kn_pool *pool, int32_t broker_id, kc_bytes host, uint16_t port)
 {
-    kn_broker *broker = broker_new(pool, broker_id, host, port);
+    kn_broker *broker = kn_broker_new(pool, broker_id, host, port);
     if (!broker || kb_map_put(&pool->by_id, KB_KEY(broker->id), broker) != KC_OK) {
         if (broker)
             kn_broker_free(broker);
@@ -191,7 +170,7 @@ static kc_err add_broker(kn_pool *pool, int32_t broker_id, kc_bytes host, uint16
     bool is_first = kb_list_is_empty(&pool->brokers);
     kb_list_push_back(&pool->brokers, &broker->node);
     if (is_first)
-        leave_bootstrap(pool);
+        kn_pool_leave_bootstrap(pool);
     kn_any_kick(pool);
     return KC_OK;
 }
@@ -222,11 +201,22 @@ kc_err kn_pool_set_broker(kn_pool *pool, int32_t broker_id, kc_bytes host, int32
     return KC_OK;
 }
 
+void kn_broker_retire(kn_broker *broker)
+{
+    broker->is_gone = true;
+    kb_list_push_back(&broker->pool->gone, &broker->node);
+    if (kb_list_is_empty(&broker->links)) {
+        kn_broker_free(broker);
+        return;
+    }
+    KB_LIST_FOR (node, &broker->links)
+        kn_link_doom(KB_CONTAINER(node, kn_link, node), KC_ERR_NO_BROKER);
+}
+
 static void forget_broker(kn_pool *pool, kn_broker *broker)
 {
     kb_map_remove(&pool->by_id, KB_KEY(broker->id));
     kb_list_remove(&broker->node);
-    broker->is_gone = true;
     KB_LIST_FOR (node, &pool->detached) {
         kn_conn *conn = KB_CONTAINER(node, kn_conn, node);
         kc_error error;
@@ -234,13 +224,7 @@ static void forget_broker(kn_pool *pool, kn_broker *broker)
         if (conn->broker_id == broker->id)
             kn_conn_fail(conn, &error);
     }
-    kb_list_push_back(&pool->gone, &broker->node);
-    if (kb_list_is_empty(&broker->links)) {
-        kn_broker_free(broker);
-        return;
-    }
-    KB_LIST_FOR (node, &broker->links)
-        kn_link_doom(KB_CONTAINER(node, kn_link, node), KC_ERR_NO_BROKER);
+    kn_broker_retire(broker);
 }
 
 void kn_pool_keep_brokers(kn_pool *pool, const int32_t *ids, size_t count)
@@ -255,6 +239,8 @@ void kn_pool_keep_brokers(kn_pool *pool, const int32_t *ids, size_t count)
         if (!is_kept)
             forget_broker(pool, broker);
     }
+    if (kb_list_is_empty(&pool->brokers))
+        kn_bootstrap_forget(pool);
     kn_any_kick(pool);
 }
 

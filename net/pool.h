@@ -44,7 +44,9 @@ typedef struct kn_pool_options {
     const kb_log *log;
     kb_rand *rand;
     kc_bytes bootstrap_servers; /**< "host:port,[v6]:port,..."; must outlive the pool       */
-    kc_bytes client_id;         /**< must outlive the pool                                  */
+    bool is_canonical;  /**< use the canonical names of the servers' addresses instead (KIP-235) */
+    bool never_returns; /**< to bootstrap_servers, while brokers are known (KIP-899)          */
+    kc_bytes client_id; /**< must outlive the pool                                  */
     int32_t request_timeout_ms;
     int32_t connection_setup_timeout_ms;
     int32_t connection_setup_timeout_max_ms;

@@ -2,10 +2,11 @@
  * Requests that any broker can answer.
  *
  * They wait in one queue and go to the least loaded connection there is. Without one, brokers are
- * tried in turn (bootstrap addresses only while no broker is known, trap 47): the next as soon as
- * one fails, and beside one that says nothing for KN_HEDGE_MS. When all back off, the nearest end
- * of a back-off is waited for. So one request fails only at its deadline or request timeout, and
- * says the last cause. */
+ * tried in turn: the next as soon as one fails, and beside one that says nothing for KN_HEDGE_MS.
+ * Bootstrap servers are asked only while no broker is known (trap 47), and beside the known ones
+ * while all of those back off (KIP-899): so a cluster that moved is found again, and what is known
+ * is forgotten for nothing. When all back off, the nearest end of a back-off is waited for. So one
+ * request fails only at its deadline or request timeout, and says the last cause. */
 #include "net/pool_core.h"
 #include "protocol/base/error.h"
 
@@ -84,21 +85,15 @@ static int64_t expire(kn_pool *pool, int64_t now_us)
     return next_us;
 }
 
-/** Where to look: the brokers, or the bootstrap addresses while there are none. */
-static const kb_list *candidates(const kn_pool *pool)
-{
-    return kb_list_is_empty(&pool->brokers) ? &pool->bootstrap : &pool->brokers;
-}
-
 static kn_link *main_link(const kb_list *node)
 {
     return kn_link_find(KB_CONTAINER(node, kn_broker, node), KN_LANE_MAIN, 0);
 }
 
-static kn_link *least_loaded(const kn_pool *pool)
+static kn_link *least_loaded_of(const kb_list *brokers)
 {
     kn_link *best = NULL;
-    KB_LIST_FOR (node, candidates(pool)) {
+    KB_LIST_FOR (node, brokers) {
         kn_link *link = main_link(node);
         if (!link || !link->conn || !kn_conn_has_room(link->conn) || kn_link_is_muted(link))
             continue;
@@ -108,6 +103,22 @@ static kn_link *least_loaded(const kn_pool *pool)
     return best;
 }
 
+static kn_link *least_loaded(const kn_pool *pool)
+{
+    kn_link *link = least_loaded_of(&pool->brokers);
+    return link ? link : least_loaded_of(&pool->bootstrap);
+}
+
+bool kn_all_back_off(const kb_list *brokers, int64_t now_us)
+{
+    KB_LIST_FOR (node, brokers) {
+        const kn_link *link = main_link(node);
+        if (!link || link->conn || link->failures == 0 || link->retry_at_us <= now_us)
+            return false;
+    }
+    return true;
+}
+
 static bool is_connecting(const kn_link *link)
 {
     return link->conn ? link->conn->state < KN_CONN_READY : link->is_wanted;
@@ -115,9 +126,9 @@ static bool is_connecting(const kn_link *link)
 
 /** The next broker to try, in turn; NULL: all connect, are connected or back off, and *next_us says
  * till when. */
-static kn_broker *next_candidate(kn_pool *pool, int64_t now_us, int64_t *next_us)
+static kn_broker *next_candidate(const kn_pool *pool, const kb_list *list, int64_t now_us,
+                                 int64_t *next_us)
 {
-    const kb_list *list = candidates(pool);
     uint32_t count = 0;
     KB_LIST_FOR (node, list)
         count++;
@@ -143,17 +154,17 @@ static kn_broker *next_candidate(kn_pool *pool, int64_t now_us, int64_t *next_us
     return found ? found : first;
 }
 
-/** See to it that a connection is on its way; returns when to look again. */
-static int64_t connect_one(kn_pool *pool, int64_t now_us, int64_t next_us)
+/** See to it that a connection to one of them is on its way; returns when to look again. */
+static int64_t connect_one_of(kn_pool *pool, const kb_list *list, int64_t now_us, int64_t next_us)
 {
     bool has_connecting = false;
-    KB_LIST_FOR (node, candidates(pool)) {
+    KB_LIST_FOR (node, list) {
         const kn_link *link = main_link(node);
         has_connecting |= link && is_connecting(link);
     }
     if (has_connecting && now_us < pool->hedge_at_us)
         return pool->hedge_at_us < next_us ? pool->hedge_at_us : next_us;
-    kn_broker *broker = next_candidate(pool, now_us, &next_us);
+    kn_broker *broker = next_candidate(pool, list, now_us, &next_us);
     if (!broker)
         return next_us;
     kn_link *link = kn_link_get(broker, KN_LANE_MAIN, 0);
@@ -164,6 +175,18 @@ static int64_t connect_one(kn_pool *pool, int64_t now_us, int64_t next_us)
         kn_link_kick(link);
     }
     return pool->hedge_at_us < next_us ? pool->hedge_at_us : next_us;
+}
+
+static int64_t connect_one(kn_pool *pool, int64_t now_us, int64_t next_us)
+{
+    if (!kb_list_is_empty(&pool->brokers)) {
+        next_us = connect_one_of(pool, &pool->brokers, now_us, next_us);
+        if (pool->options.never_returns || !kn_all_back_off(&pool->brokers, now_us))
+            return next_us;
+    }
+    int64_t prepared_us = kn_bootstrap_prepare(pool, now_us);
+    next_us = prepared_us < next_us ? prepared_us : next_us;
+    return connect_one_of(pool, &pool->bootstrap, now_us, next_us);
 }
 
 static void send_one(kn_link *link, kn_request *request)

@@ -159,10 +159,24 @@ static void explain_any(const kn_pool *pool, kb_explain *out)
                     kb_duration(oldest->expires_us - oldest->submitted_us).text);
 }
 
+/** The look-up of canonical names. */
+static void explain_seeds(const kn_bootstrap *canonical, kb_explain *out, kb_explain_list *list)
+{
+    for (size_t i = 0; i < canonical->count; i++) {
+        const kn_seed *seed = &canonical->seeds[i];
+        char name[KN_PEER_NAME_MAX];
+        if (seed->is_busy && kb_explain_next(list))
+            kb_explain_line(out, "%s: its canonical names are being looked up, for %s",
+                            kn_peer_name(KN_ANY_BROKER, seed->host, seed->port, name, sizeof name),
+                            kb_duration(out->now_us - canonical->started_us).text);
+    }
+}
+
 void kn_pool_explain(const kn_pool *pool, kb_explain *out)
 {
     kb_explain_list list = {0};
     explain_any(pool, out);
+    explain_seeds(&pool->canonical, out, &list);
     explain_brokers(&pool->bootstrap, out, &list);
     explain_brokers(&pool->brokers, out, &list);
     KB_LIST_FOR (node, &pool->detached) {

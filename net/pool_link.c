@@ -143,7 +143,7 @@ static void take_back(kn_link *link, kb_list *unsent)
     }
 }
 
-static void tell_change(kn_pool *pool, int32_t broker_id, const kc_error *error, bool was_idle)
+void kn_pool_tell_change(kn_pool *pool, int32_t broker_id, const kc_error *error, bool was_idle)
 {
     if (error && !was_idle && error->code != KC_ERR_CLOSED && error->code != KC_ERR_NO_BROKER)
         pool->last_error = *error; // not what we closed ourselves
@@ -180,7 +180,7 @@ static void attempt_failed(kn_link *link, const kc_error *error)
     back_off(link);
     note_trouble(link->broker, error);
     kb_log_line(pool->env.log, KC_LOG_INFO, "%s", error->text);
-    tell_change(pool, broker_id, error, false);
+    kn_pool_tell_change(pool, broker_id, error, false);
     kn_fail_all(&link->waiting, error, broker_id);
     if (error->flags & KC_ERRF_AUTH) // trying the others would only hide the cause
         kn_fail_all(&pool->any, error, broker_id);
@@ -295,9 +295,11 @@ static void on_ready(kn_conn *conn)
     note_trouble(broker, NULL);
     pool->open++;
     pool->connects++;
+    if (broker->id >= 0)
+        kn_pool_leave_bootstrap(pool);
     kn_link_kick(link);
     kn_any_kick(pool);
-    tell_change(pool, broker->id, NULL, false);
+    kn_pool_tell_change(pool, broker->id, NULL, false);
 }
 
 static void on_versions(kn_conn *conn, const void *response)
@@ -344,7 +346,7 @@ static void lost(kn_link *link, const kn_conn *conn)
         note_trouble(link->broker, &conn->error);
     }
     kb_log_line(pool->env.log, conn->was_idle ? KC_LOG_DEBUG : KC_LOG_INFO, "%s", conn->error.text);
-    tell_change(pool, link->broker->id, &conn->error, conn->was_idle);
+    kn_pool_tell_change(pool, link->broker->id, &conn->error, conn->was_idle);
 }
 
 static void on_closed(kn_conn *conn)
@@ -391,7 +393,7 @@ static void detached_closed(kn_conn *conn)
         pool->open--;
         pool->disconnects++;
         kb_log_line(pool->env.log, KC_LOG_DEBUG, "%s", conn->error.text);
-        tell_change(pool, broker_id, &conn->error, conn->was_idle);
+        kn_pool_tell_change(pool, broker_id, &conn->error, conn->was_idle);
     }
     kn_conn_free(conn);
 }

@@ -215,6 +215,7 @@ START_TEST(what_a_broker_said_can_not_forge_a_line)
 {
     fake_cluster *cluster = fake_new(1);
     kc_client *client = fake_client(cluster, NULL);
+    fake_down(cluster, 1);
     ck_assert_int_eq(kn_pool_set_broker(client->pool, 7, KC_STR("x\n\x1b[2Jnothing"), 1), KC_OK);
     call_any(client);
     fake_run(cluster, 500);
@@ -500,6 +501,37 @@ START_TEST(records_whose_broker_is_gone_are_told_with_its_connection)
     ck_assert_msg(
         strstr(all->text, "connect to broker 2 at b2:9092 (10.0.0.2:9092): Connection refused"),
         "%s", all->text);
+    fixture_free(fixture);
+}
+END_TEST
+
+START_TEST(a_broker_that_is_back_is_no_longer_told_of)
+{
+    producer_fixture *fixture = warm(2, 2, PROPERTIES("linger.ms=0"));
+    fake_down(fixture->cluster, 2);
+    fixture_send(fixture, 1, "a");
+    fixture_run(fixture, 3000);
+    fake_up(fixture->cluster, 2);
+    fixture_run(fixture, 3000);
+    const explain_text *all = explain_all(fixture->client);
+    ck_assert_msg(!strstr(all->text, "not connected"), "%s", all->text);
+    fixture_free(fixture);
+}
+END_TEST
+
+START_TEST(a_partition_with_several_batches_is_told_once)
+{
+    producer_fixture *fixture = warm(1, 1, PROPERTIES("linger.ms=0", "batch.size=100"));
+    static const char value[400];
+    fixture->log->is_holding = true;
+    for (int i = 0; i < 60; i++) {
+        ck_assert_int_eq(fixture_try(fixture, 0, NULL, value, sizeof value), KC_OK);
+        fixture_run(fixture, 1);
+    }
+    const explain_text *all = explain_all(fixture->client);
+    const char *first = strstr(all->text, "producer: t/0: 60 records (");
+    ck_assert_msg(first, "%s", all->text);
+    ck_assert_ptr_null(strstr(first + 1, "producer: t/0: "));
     fixture_free(fixture);
 }
 END_TEST

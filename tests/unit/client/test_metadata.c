@@ -568,24 +568,118 @@ START_TEST(one_broker_that_is_slow_is_waited_for)
 }
 END_TEST
 
+/** Broker 3 has lost its mind: it answers, but names nobody. */
+static fake_action name_nobody(fake_request *request, void *response, void *user)
+{
+    (void)user;
+    fake_model(request, response);
+    if (request->broker == 3)
+        ((kp_metadata_resp *)response)->brokers.count = 0;
+    return FAKE_ANSWER;
+}
+
+/** The topic's leader moved from broker 3, the only one known, to broker 1, of bootstrap.servers. */
+static kc_meta_topic *move_away(world *w)
+{
+    fake_topic_add(w->cluster, "t", 1);
+    kc_meta_topic *topic = use(w, "t");
+    fake_broker_of(w->cluster, 1)->is_gone = true;
+    fake_broker_of(w->cluster, 2)->is_gone = true;
+    w->cluster->topics[0].partitions[0].leader = 3;
+    fake_run(w->cluster, 100);
+    ck_assert_uint_eq(kn_pool_brokers(w->client->pool, NULL, 0), 1);
+    fake_broker_of(w->cluster, 1)->is_gone = false;
+    fake_move_leader(w->cluster, "t", 0, 1);
+    return topic;
+}
+
+static void set_up_without_recovery(world *w)
+{
+    kc_error error;
+    kc_config *config = kc_config_new();
+    ck_assert_int_eq(kc_config_set(config, "metadata.recovery.strategy", "none", &error), KC_OK);
+    set_up_with(w, 3, config);
+}
+
+/* KIP-1102. */
 START_TEST(when_no_known_broker_answers_it_begins_anew_with_bootstrap)
 {
     world w;
     set_up(&w);
-    fake_topic_add(w.cluster, "t", 1);
-    kc_meta_topic *topic = use(&w, "t");
-    fake_broker_of(w.cluster, 1)->is_gone = true;
-    fake_broker_of(w.cluster, 2)->is_gone = true; /* known: broker 3 only */
-    w.cluster->topics[0].partitions[0].leader = 3;
-    fake_run(w.cluster, 100);
-    fake_down(w.cluster, 3);
-    fake_broker_of(w.cluster, 1)->is_gone = false;
-    fake_move_leader(w.cluster, "t", 0, 1);
+    kc_meta_topic *topic = move_away(&w);
+    fake_on(w.cluster, KP_API_METADATA, name_nobody, NULL);
     kc_metadata_refresh(w.metadata, "test");
-    fake_run(w.cluster, 200000);
+    fake_run(w.cluster, 295000);
     ck_assert_int_eq(topic->partitions[0].leader, 3);
-    fake_run(w.cluster, 250000);
+    fake_run(w.cluster, 10000);
     ck_assert_int_eq(topic->partitions[0].leader, 1);
+    tear_down(&w);
+}
+END_TEST
+
+/* KIP-899. */
+START_TEST(when_no_known_broker_can_be_connected_bootstrap_is_asked_at_once)
+{
+    world w;
+    set_up(&w);
+    kc_meta_topic *topic = move_away(&w);
+    fake_down(w.cluster, 3);
+    kc_metadata_refresh(w.metadata, "test");
+    fake_run(w.cluster, 1000);
+    ck_assert_int_eq(topic->partitions[0].leader, 1);
+    tear_down(&w);
+}
+END_TEST
+
+START_TEST(without_recovery_only_known_brokers_are_asked)
+{
+    world w;
+    set_up_without_recovery(&w);
+    kc_meta_topic *topic = move_away(&w);
+    fake_down(w.cluster, 3);
+    kc_metadata_refresh(w.metadata, "test");
+    fake_run(w.cluster, 700000);
+    ck_assert_int_eq(topic->partitions[0].leader, 3);
+    fake_up(w.cluster, 3);
+    fake_run(w.cluster, 5000);
+    ck_assert_int_eq(topic->partitions[0].leader, 1);
+    tear_down(&w);
+}
+END_TEST
+
+static fake_action require_bootstrap(fake_request *request, void *response, void *user)
+{
+    (void)user;
+    fake_model(request, response);
+    if (request->broker == 3 && request->version >= 13)
+        ((kp_metadata_resp *)response)->error_code = KC_E_REBOOTSTRAP_REQUIRED;
+    return FAKE_ANSWER;
+}
+
+/* KIP-1102. */
+START_TEST(a_broker_may_ask_for_a_new_beginning)
+{
+    world w;
+    set_up(&w);
+    kc_meta_topic *topic = move_away(&w);
+    fake_on(w.cluster, KP_API_METADATA, require_bootstrap, NULL);
+    kc_metadata_refresh(w.metadata, "test");
+    fake_run(w.cluster, 1000);
+    ck_assert_int_eq(topic->partitions[0].leader, 1);
+    tear_down(&w);
+}
+END_TEST
+
+START_TEST(without_recovery_a_broker_asks_in_vain)
+{
+    world w;
+    set_up_without_recovery(&w);
+    kc_meta_topic *topic = move_away(&w);
+    fake_on(w.cluster, KP_API_METADATA, require_bootstrap, NULL);
+    kc_metadata_refresh(w.metadata, "test");
+    fake_run(w.cluster, 10000);
+    ck_assert_int_eq(topic->partitions[0].leader, 3);
+    ck_assert(kn_pool_has_broker(w.client->pool, 3));
     tear_down(&w);
 }
 END_TEST

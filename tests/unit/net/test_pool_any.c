@@ -200,10 +200,21 @@ START_TEST(brokers_may_be_learnt_inside_the_answer_of_the_bootstrap_address)
 }
 END_TEST
 
+/** metadata.recovery.strategy=none */
+static void never_return(fixture *f, const char *bootstrap)
+{
+    kn_pool_free(f->r.pool);
+    kn_pool_options options = rig_options(&f->r, bootstrap);
+    kc_error error;
+    options.never_returns = true;
+    ck_assert_int_eq(kn_pool_new(&options, &f->r.pool, &error), KC_OK);
+}
+
 START_TEST(after_all_brokers_are_forgotten_bootstrap_is_used_again)
 {
     fixture f;
     init(&f, "boot:9092", 1);
+    never_return(&f, "boot:9092");
     rig_broker_add(&f.r, "boot", 9092);
     ck_assert_int_eq(kn_pool_set_broker(f.r.pool, 1, KC_STR("gone"), 9092), KC_OK);
     ask(&f.calls[0]);
@@ -213,6 +224,69 @@ START_TEST(after_all_brokers_are_forgotten_bootstrap_is_used_again)
     rig_run(&f.r, 1);
     check_answered(&f.calls[0]);
     ck_assert_int_eq(f.calls[0].broker_id, -1);
+    cleanup(&f);
+}
+END_TEST
+
+/* KIP-899. */
+START_TEST(while_all_known_brokers_back_off_bootstrap_is_asked_beside_them)
+{
+    fixture f;
+    init(&f, "boot:9092", 2);
+    rig_broker *boot = rig_broker_add(&f.r, "boot", 9092);
+    rig_broker *one = rig_broker_add(&f.r, "one", 9092);
+    ck_assert_int_eq(kn_pool_set_broker(f.r.pool, 1, KC_STR("one"), 9092), KC_OK);
+    ck_assert_int_eq(kn_pool_set_broker(f.r.pool, 2, KC_STR("gone"), 9092), KC_OK);
+    ask(&f.calls[0]);
+    rig_run(&f.r, 10);
+    ck_assert_int_eq(f.calls[0].broker_id, 1); // one is enough
+    ck_assert_uint_eq(boot->accepts, 0);
+    kn_mem_unlisten(f.r.network, "one", 9092);
+    kn_mem_cut(f.r.network, "one", 9092);
+    rig_run(&f.r, 10);
+    ask(&f.calls[1]);
+    rig_run(&f.r, 1000);
+    check_answered(&f.calls[1]);
+    ck_assert_int_eq(f.calls[1].broker_id, -1);
+    ck_assert_uint_eq(boot->accepts, 1);
+    ck_assert_uint_eq(one->accepts, 1);
+    ck_assert(kn_pool_has_broker(f.r.pool, 1)); // nothing is forgotten
+    cleanup(&f);
+}
+END_TEST
+
+START_TEST(a_known_broker_that_is_connected_again_ends_the_bootstrap_connection)
+{
+    fixture f;
+    init(&f, "boot:9092", 3);
+    rig_broker *boot = rig_broker_add(&f.r, "boot", 9092);
+    ck_assert_int_eq(kn_pool_set_broker(f.r.pool, 1, KC_STR("one"), 9092), KC_OK);
+    ask(&f.calls[0]);
+    rig_run(&f.r, 100);
+    ck_assert_int_eq(f.calls[0].broker_id, -1);
+    rig_broker_add(&f.r, "one", 9092);
+    rig_submit(&f.calls[1], 1);
+    rig_run(&f.r, 2000);
+    check_answered(&f.calls[1]);
+    ck_assert_uint_eq(boot->closes, 1);
+    ask(&f.calls[2]);
+    rig_run(&f.r, 10);
+    ck_assert_int_eq(f.calls[2].broker_id, 1);
+    cleanup(&f);
+}
+END_TEST
+
+START_TEST(bootstrap_is_never_asked_again_where_that_is_configured)
+{
+    fixture f;
+    init(&f, "boot:9092", 1);
+    never_return(&f, "boot:9092");
+    rig_broker *boot = rig_broker_add(&f.r, "boot", 9092);
+    ck_assert_int_eq(kn_pool_set_broker(f.r.pool, 1, KC_STR("gone"), 9092), KC_OK);
+    ask(&f.calls[0]);
+    rig_run(&f.r, 30000);
+    ck_assert_int_eq(f.calls[0].err, KC_ERR_TIMEOUT);
+    ck_assert_uint_eq(boot->accepts, 0);
     cleanup(&f);
 }
 END_TEST
