@@ -144,6 +144,11 @@ static kc_err open_parts(kc_client *client, const kc_client_options *options, kc
     if (!client->network)
         if (kn_tcp_network_new(&client->mem, client->loop, &client->network) != KC_OK)
             return kb_error_code(err, KC_ERR_NOMEM);
+    if (client->settings->proxy_url && client->settings->dns_lookup_canonical)
+        return kb_error_set(
+            err, KC_ERR_CONFIG,
+            "with proxy.url the proxy looks names up, so client.dns.lookup can't be "
+            "resolve_canonical_bootstrap_servers_only");
     if (client->settings->proxy_url)
         KB_TRY(kn_proxy_network_new(&client->mem, client->loop, client->network,
                                     kc_str(client->settings->proxy_url), &client->proxy, err));

@@ -301,6 +301,16 @@ static void proxy_cancel(kn_network *base, kn_lookup *lookup)
     kn_network_cancel(((kn_proxy_network *)base)->inner, lookup);
 }
 
+static void proxy_name(kn_network *base, kn_naming *naming)
+{
+    kn_network_name(((kn_proxy_network *)base)->inner, naming);
+}
+
+static void proxy_cancel_name(kn_network *base, kn_naming *naming)
+{
+    kn_network_cancel_name(((kn_proxy_network *)base)->inner, naming);
+}
+
 static void proxy_free(kn_network *base)
 {
     kn_proxy_network *network = (kn_proxy_network *)base;
@@ -312,7 +322,9 @@ static void proxy_free(kn_network *base)
 kc_err kn_proxy_network_new(kb_mem *mem, kn_loop *loop, kn_network *inner, kc_bytes url,
                             kn_network **network_out, kc_error *err)
 {
-    static const kn_network_ops ops = {proxy_resolve, proxy_cancel, proxy_open, proxy_free};
+    static const kn_network_ops ops = {
+        proxy_resolve, proxy_cancel, proxy_name, proxy_cancel_name, proxy_open, proxy_free,
+    };
     assert(mem && loop && inner && network_out);
     kn_proxy_network *network = kb_mem_zalloc(mem, sizeof *network);
     if (!network)

@@ -266,3 +266,15 @@ START_TEST(what_fails_in_tls_behind_a_proxy_is_told_as_tls)
     tls_world_cleanup(&world);
 }
 END_TEST
+
+START_TEST(canonical_names_are_refused_where_the_proxy_looks_names_up)
+{
+    kc_client *client;
+    kc_config *config =
+        config_with((const char *const[]){"proxy.url", "socks5://relay:1080", "client.dns.lookup",
+                                          "resolve_canonical_bootstrap_servers_only", NULL});
+    ck_assert_int_eq(kc_client_new(config, NULL, &client, &error), KC_ERR_CONFIG);
+    ck_assert_ptr_nonnull(strstr(error.text, "client.dns.lookup"));
+    kc_config_free(config);
+}
+END_TEST
