@@ -282,7 +282,8 @@ static void on_reply(kn_request *request, const kn_reply *reply)
     kc_any_ask_end(&entry->any_ask);
     if (owner->client->is_closing)
         return;
-    if (reply->err == KC_ERR_VERSION && !owner->is_single) {
+    bool was_list = request->version_min == BATCH_VERSION; // of this one: others may have learnt it
+    if (reply->err == KC_ERR_VERSION && was_list) {
         owner->is_single = true;
         ask(entry);
         return;

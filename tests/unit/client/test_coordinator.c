@@ -273,6 +273,22 @@ START_TEST(brokers_without_the_list_of_keys_are_asked_for_one)
 }
 END_TEST
 
+START_TEST(of_two_who_ask_an_old_broker_at_once_both_are_answered)
+{
+    world w;
+    seeker a, b;
+    set_up(&w);
+    w.cluster->versions[KP_API_FIND_COORDINATOR].max = 3;
+    w.cluster->coordinator = 3;
+    seek(&w, &a, "g", 1000);
+    seek(&w, &b, "h", 1000);
+    fake_run(w.cluster, 50);
+    ck_assert_int_eq(a.broker_id, 3);
+    ck_assert_int_eq(b.broker_id, 3);
+    tear_down(&w);
+}
+END_TEST
+
 static fake_action answer_nonsense(fake_request *request, void *response, void *user)
 {
     (void)user;
