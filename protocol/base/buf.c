@@ -60,8 +60,8 @@ static bool grow(kb_buf *buf, size_t need)
     if (cap < need)
         cap = need;
     uint8_t *data = move(buf, cap);
-    if (!data && cap > need) { // close to the memory limit: the least that will do
-        cap = need;
+    while (!data && cap > need) { // close to the memory limit: half of what was too much to ask for
+        cap = need + (cap - need) / 2;
         data = move(buf, cap);
     }
     if (!data) {
