@@ -183,10 +183,10 @@ static bool equal_struct(const comparer *c, const kp_struct_desc *desc, const ui
 bool kp_equal(const kp_message *message, int16_t version, const void *a, const void *b,
               kp_fault *fault)
 {
-    kp_fault_clear(fault);
-    if (equal_struct(&(comparer){version, fault}, message->root, a, b))
+    kp_fault found = {.reason = "the values differ"};
+    if (equal_struct(&(comparer){version, fault ? &found : NULL}, message->root, a, b))
         return true;
     if (fault)
-        fault->reason = "the values differ";
+        *fault = found;
     return false;
 }

@@ -199,17 +199,16 @@ static kc_err size_struct(sizer *s, kp_fault *fault, const kp_struct_desc *desc,
 
 static kc_err measure(const kp_message *message, sizer *s, const void *msg, kp_fault *fault)
 {
-    kp_fault_clear(fault);
+    kp_fault found = {0};
     kc_err err = KC_OK;
     if (s->version < message->min || s->version > message->max)
         err = refuse(s, KC_ERR_VERSION, "the schema does not have this version");
     else
-        err = size_struct(s, fault, message->root, msg);
+        err = size_struct(s, fault ? &found : NULL, message->root, msg);
     if (err == KC_OK && s->total > INT32_MAX)
         err = refuse(s, KC_ERR_TOO_LARGE, "message is longer than 2^31 - 1 bytes");
-    if (err != KC_OK && fault)
-        fault->reason = s->reason;
-    return err;
+    found.reason = s->reason;
+    return kp_fault_tell(fault, &found, err);
 }
 
 kc_err kp_size(const kp_message *message, int16_t version, const void *msg, size_t *size_out,
@@ -420,9 +419,7 @@ kc_err kp_encode(const kp_message *message, int16_t version, const void *msg, kb
     if (!start) {
         kc_err err = out->err;
         out->err = KC_OK; /* nothing was written: the buffer is as good as before */
-        if (fault)
-            fault->reason = "message does not fit the buffer";
-        return err;
+        return kp_fault_tell(fault, &(kp_fault){.reason = "message does not fit the buffer"}, err);
     }
     writer w = {.pos = start,
                 .start = out->data,
@@ -440,11 +437,10 @@ kc_err kp_encode_in(const kp_message *message, int16_t version, const void *msg,
     sizer s = {.version = version, .flexible = version >= message->flexible_from};
     KB_TRY(measure(message, &s, msg, fault));
     uint8_t *start = kb_arena_alloc(arena, (size_t)s.total);
-    if (!start) {
-        if (fault)
-            fault->reason = "message is above the memory allowed for it";
-        return KC_ERR_NOMEM;
-    }
+    if (!start)
+        return kp_fault_tell(fault,
+                             &(kp_fault){.reason = "message is above the memory allowed for it"},
+                             KC_ERR_NOMEM);
     writer w = {.pos = start, .start = start, .version = version, .flexible = s.flexible};
     write_message(w, message, msg, (size_t)s.total);
     *bytes_out = kc_span(start, (size_t)s.total);

@@ -137,10 +137,11 @@ bool kp_struct_is_default(const kp_struct_desc *desc, const void *in)
     return ((const kp_tags *)(const void *)(base + desc->tags_offset))->count == 0;
 }
 
-void kp_fault_clear(kp_fault *fault)
+kc_err kp_fault_tell(kp_fault *fault, const kp_fault *found, kc_err err)
 {
-    if (fault)
-        *fault = (kp_fault){0};
+    if (err != KC_OK && fault)
+        *fault = *found;
+    return err;
 }
 
 void kp_fault_name(kp_fault *fault, kc_bytes name)

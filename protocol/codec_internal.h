@@ -48,8 +48,9 @@ bool kp_struct_is_default(const kp_struct_desc *desc, const void *in);
 /** Also true for null in a field that can never be null: nothing is lost by leaving that out. */
 bool kp_field_is_default(const kp_field_desc *field, const void *value);
 
-/** No fault yet. `fault` may be NULL, here and below. */
-void kp_fault_clear(kp_fault *fault);
+/** What was found goes to the caller, who is told nothing where all went well. Returns `err`.
+ * `fault` may be NULL, here and below. */
+KC_NODISCARD kc_err kp_fault_tell(kp_fault *fault, const kp_fault *found, kc_err err);
 /** Put a field's name, or an array index, in front of the path. Called while an error travels up,
  * so that nothing is spent on paths when all goes well. */
 void kp_fault_field(kp_fault *fault, const kp_field_desc *field);

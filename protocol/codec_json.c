@@ -458,7 +458,7 @@ kc_err kp_json_read(const kp_message *message, int16_t version, kc_bytes json, k
                     void *msg_out, kp_fault *fault)
 {
     assert(message && arena && msg_out);
-    kp_fault_clear(fault);
+    kp_fault found = {0};
     reader r = {.arena = arena, .version = version, .flexible = version >= message->flexible_from};
     kb_json_reader_init(&r.json, json.ptr ? json : KC_STR(""));
     kc_err err;
@@ -467,12 +467,10 @@ kc_err kp_json_read(const kp_message *message, int16_t version, kc_bytes json, k
     else if (kb_json_next(&r.json) != KB_JSON_OBJECT)
         err = wrong(&r, "expected an object");
     else
-        err = read_struct(&r, fault, message->root, msg_out);
+        err = read_struct(&r, fault ? &found : NULL, message->root, msg_out);
     if (err == KC_OK && kb_json_next(&r.json) != KB_JSON_END)
         err = wrong(&r, "something stands behind the message");
-    if (err != KC_OK && fault) {
-        fault->at = err == KC_ERR_VERSION ? 0 : error_offset(&r);
-        fault->reason = r.reason;
-    }
-    return err;
+    found.at = err == KC_ERR_VERSION ? 0 : error_offset(&r);
+    found.reason = r.reason;
+    return kp_fault_tell(fault, &found, err);
 }

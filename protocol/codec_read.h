@@ -439,21 +439,19 @@ static kc_err read_message(reader *r, const kp_message *message, void *msg_out, 
 {
     const uint8_t *begin = r->pos;
     kc_err err = KC_ERR_VERSION;
-    kp_fault_clear(fault);
+    kp_fault found = {0};
     if (r->version < message->min || r->version > message->max) {
         r->reason = "the schema does not have this version";
     } else {
         r->flexible = r->version >= message->flexible_from;
         if (KP_TRACED)
             r->tracer->flexible = r->flexible;
-        err = read_struct(r, fault, message->root, msg_out);
+        err = read_struct(r, fault ? &found : NULL, message->root, msg_out);
     }
     *used_out = (size_t)(r->pos - begin);
-    if (err != KC_OK && fault) {
-        fault->at = *used_out;
-        fault->reason = r->reason;
-    }
-    return err;
+    found.at = *used_out;
+    found.reason = r->reason;
+    return kp_fault_tell(fault, &found, err);
 }
 
 static kc_err read_whole(reader *r, const kp_message *message, void *msg_out, kp_fault *fault)
@@ -462,11 +460,9 @@ static kc_err read_whole(reader *r, const kp_message *message, void *msg_out, kp
     KB_TRY(read_message(r, message, msg_out, &used, fault));
     if (r->pos == r->end)
         return KC_OK;
-    if (fault) {
-        fault->at = used;
-        fault->reason = "bytes are left behind the message";
-    }
-    return KC_ERR_MALFORMED;
+    return kp_fault_tell(fault,
+                         &(kp_fault){.at = used, .reason = "bytes are left behind the message"},
+                         KC_ERR_MALFORMED);
 }
 
 #endif

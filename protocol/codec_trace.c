@@ -81,8 +81,6 @@ kc_err kp_trace(const kp_message *message, int16_t version, kc_bytes in, kb_aren
     void *msg = kb_arena_alloc(arena, message->root->size);
     if (msg)
         return read_whole(&r, message, msg, fault);
-    kp_fault_clear(fault);
-    if (fault)
-        fault->reason = "message is above the memory allowed for it";
-    return KC_ERR_NOMEM;
+    return kp_fault_tell(fault, &(kp_fault){.reason = "message is above the memory allowed for it"},
+                         KC_ERR_NOMEM);
 }
