@@ -32,6 +32,15 @@ static kc_err check_size(kc_bytes in, kc_fault *fault)
     return KC_OK;
 }
 
+/** A broker that does not know the version asked for says so in version 0 (KIP-511): behind the size
+ * and the correlation id, which are the same in all versions of ApiVersions. */
+static bool is_fallback(const kc_frame *frame, kc_bytes in)
+{
+    size_t at = KP_FRAME_SIZE_BYTES + 4;
+    return frame->kind == KC_MESSAGE_RESPONSE && frame->api_key == KP_API_API_VERSIONS &&
+           in.len >= at + 2 && (int16_t)kp_load16(in.ptr + at) == KC_E_UNSUPPORTED_VERSION;
+}
+
 /** Which API and version: a request says so itself. */
 static kc_err learn_api(kc_frame *frame, kc_bytes in, kc_fault *fault)
 {
@@ -42,6 +51,8 @@ static kc_err learn_api(kc_frame *frame, kc_bytes in, kc_fault *fault)
         frame->api_key = (int16_t)kp_load16(in.ptr + KP_FRAME_SIZE_BYTES);
         frame->version = (int16_t)kp_load16(in.ptr + KP_FRAME_SIZE_BYTES + 2);
     }
+    if (is_fallback(frame, in))
+        frame->version = 0;
     const kp_api *api = kp_api_by_key(frame->api_key);
     if (!api)
         return refuse(fault, KC_ERR_VERSION, KP_FRAME_SIZE_BYTES,
@@ -55,14 +66,6 @@ static kc_err learn_api(kc_frame *frame, kc_bytes in, kc_fault *fault)
     frame->header_version = is_request ? kp_request_header_version(api, frame->version)
                                        : kp_response_header_version(api, frame->version);
     return KC_OK;
-}
-
-/** A broker that does not know the version asked for says so in version 0 (KIP-511). */
-static void follow_fallback(kc_frame *frame, kc_bytes body)
-{
-    if (frame->kind == KC_MESSAGE_RESPONSE && frame->api_key == KP_API_API_VERSIONS &&
-        body.len >= 2 && (int16_t)kp_load16(body.ptr) == KC_E_UNSUPPORTED_VERSION)
-        frame->version = 0;
 }
 
 static kc_err read_part(const kc_schema *schema, int16_t version, kc_bytes in, kc_arena *arena,
@@ -92,7 +95,6 @@ kc_err kc_frame_decode(kc_message_kind kind, int16_t api_key, int16_t version, k
     if (err == KC_OK) {
         at = frame->body_at = frame->header_at + used;
         rest = kc_span(rest.ptr + used, rest.len - used);
-        follow_fallback(frame, rest);
         err = read_part(frame->schema, frame->version, rest, arena, &frame->body, &used, fault);
     }
     if (err != KC_OK) {
@@ -111,25 +113,29 @@ kc_err kc_frame_encode(const kc_frame *frame, kc_arena *arena, kc_bytes *bytes_o
     const kp_api *api = kp_api_by_key(frame->api_key);
     if (!api || !frame->header || !frame->body)
         return refuse(fault, KC_ERR_ARGUMENT, 0, "a frame needs an API, a header and a body");
-    kb_buf *out = &arena->scratch;
-    kb_buf_reset(out);
-    kc_err err;
+    kp_request_header stamped;
+    kp_frame_part parts[2] = {{&kp_response_header_message,
+                               kp_response_header_version(api, frame->version), frame->header},
+                              {api->response, frame->version, frame->body}};
     if (frame->kind == KC_MESSAGE_REQUEST) {
-        kp_request_header header = *(const kp_request_header *)frame->header;
-        header.request_api_key = frame->api_key;
-        header.request_api_version = frame->version;
-        const kp_frame_part parts[2] = {
-            {&kp_request_header_message, kp_request_header_version(api, frame->version), &header},
-            {api->request, frame->version, frame->body}};
-        err = kp_frame_put(parts, out, NULL, fault);
-    } else {
-        const kp_frame_part parts[2] = {{&kp_response_header_message,
-                                         kp_response_header_version(api, frame->version),
-                                         frame->header},
-                                        {api->response, frame->version, frame->body}};
-        err = kp_frame_put(parts, out, NULL, fault);
+        stamped = *(const kp_request_header *)frame->header;
+        stamped.request_api_key = frame->api_key;
+        stamped.request_api_version = frame->version;
+        parts[0] = (kp_frame_part){&kp_request_header_message,
+                                   kp_request_header_version(api, frame->version), &stamped};
+        parts[1].message = api->request;
     }
-    KB_TRY(err);
-    *bytes_out = kb_arena_copy(&arena->arena, kb_buf_bytes(out));
-    return bytes_out->ptr ? KC_OK : KC_ERR_NOMEM;
+    size_t size = KP_FRAME_SIZE_BYTES;
+    for (int i = 0; i < 2; i++) {
+        size_t part;
+        KB_TRY(kp_size(parts[i].message, parts[i].version, parts[i].msg, &part, fault));
+        size += part;
+    }
+    uint8_t *start = kb_arena_alloc(&arena->arena, size);
+    if (!start)
+        return refuse(fault, KC_ERR_NOMEM, 0, "frame is above the memory allowed for it");
+    kb_buf out = {.mem = &arena->mem, .data = start, .cap = size, .limit = size};
+    KB_TRY(kp_frame_put(parts, &out, NULL, fault));
+    *bytes_out = kb_buf_bytes(&out);
+    return KC_OK;
 }

@@ -182,6 +182,38 @@ START_TEST(refusals_name_the_byte_and_the_path)
 }
 END_TEST
 
+static void nothing(const kc_wire_item *item, void *user)
+{
+    (void)item, (void)user;
+}
+
+static void check_fault_stays(const kc_schema *schema, int16_t version, kc_arena *arena)
+{
+    static const kc_fault earlier = {.at = 7, .reason = "an earlier one", .path = "topics[3]"};
+    kc_fault fault = earlier;
+    void *msg = random_message(schema, version, 3, arena), *back;
+    kc_bytes bytes, json;
+    size_t size;
+    ck_assert_int_eq(kc_message_encode(schema, version, msg, arena, &bytes, &fault), KC_OK);
+    ck_assert_int_eq(kc_message_size(schema, version, msg, &size, &fault), KC_OK);
+    ck_assert_int_eq(kc_message_decode(schema, version, bytes, arena, &back, &fault), KC_OK);
+    ck_assert_int_eq(kc_message_trace(schema, version, bytes, arena, nothing, NULL, &fault), KC_OK);
+    ck_assert(kc_message_equal(schema, version, msg, back, &fault));
+    ck_assert_int_eq(kc_message_to_json(schema, version, msg, arena, &json), KC_OK);
+    ck_assert_int_eq(kc_message_from_json(schema, version, json, arena, &back, &fault), KC_OK);
+    ck_assert_uint_eq(fault.at, earlier.at);
+    ck_assert_ptr_eq(fault.reason, earlier.reason);
+    ck_assert_str_eq(fault.path, earlier.path);
+}
+
+START_TEST(a_fault_is_written_only_by_a_call_that_fails)
+{
+    kc_arena *arena = kc_arena_new(NULL, 0);
+    for_each(arena, check_fault_stays);
+    kc_arena_free(arena);
+}
+END_TEST
+
 /* ---- memory ---- */
 
 START_TEST(an_arena_gives_no_more_than_its_limit_and_is_good_again_after_a_reset)
@@ -388,7 +420,37 @@ START_TEST(an_api_versions_response_with_error_35_is_read_in_version_0)
                      KC_OK);
     ck_assert_int_eq(frame.version, 0);
     ck_assert_int_eq(((kp_api_versions_resp *)frame.body)->error_code, KC_E_UNSUPPORTED_VERSION);
+    /* whatever was asked: also what only a newer client knows */
+    ck_assert_int_eq(kc_frame_decode(KC_MESSAGE_RESPONSE, 18, 99, bytes, arena, &frame, NULL),
+                     KC_OK);
+    ck_assert_int_eq(frame.version, 0);
     kc_arena_free(arena);
+}
+END_TEST
+
+START_TEST(a_frame_above_the_arenas_limit_is_refused_with_a_reason)
+{
+    kc_arena *plenty = kc_arena_new(NULL, 0);
+    kp_request_header header = {.client_id = KC_STR("me")};
+    kc_frame frame = {.kind = KC_MESSAGE_REQUEST,
+                      .api_key = 3,
+                      .version = 12,
+                      .header = &header,
+                      .body = metadata_of("a_topic_with_a_name_of_some_length", plenty)};
+    kc_bytes whole, bytes;
+    bool is_done = false;
+    ck_assert_int_eq(kc_frame_encode(&frame, plenty, &whole, NULL), KC_OK);
+    for (size_t limit = 160; !is_done; limit += 8) {
+        kc_arena *arena = kc_arena_new(NULL, limit);
+        kc_fault fault = {0};
+        kc_err err = arena ? kc_frame_encode(&frame, arena, &bytes, &fault) : KC_ERR_NOMEM;
+        is_done = err == KC_OK;
+        ck_assert(is_done ? kc_bytes_equal(bytes, whole) : err == KC_ERR_NOMEM);
+        ck_assert(is_done || !arena || fault.reason);
+        kc_arena_free(arena);
+        ck_assert_uint_lt(limit, 4096);
+    }
+    kc_arena_free(plenty);
 }
 END_TEST
 
