@@ -4,7 +4,8 @@
  *
  * Decoding whole frames needs no window of its own, however large the frame says it is: the output
  * is the window. Frames without a content size (Java streams, so it never writes one) have their
- * blocks counted first, which bounds what they can become. The library's contexts come from malloc:
+ * blocks counted first, which bounds what they can become. Who flushes often writes many blocks that
+ * become little: so much room is not taken at once. The library's contexts come from malloc:
  * its custom allocators are not in the stable interface. */
 #include "protocol/base/error.h"
 #include "protocol/compress_codec.h"
@@ -20,6 +21,9 @@
 #define MAGIC_BYTES        4
 #define BLOCK_HEADER_BYTES 3
 #define BLOCK_BYTES_MAX    ((size_t)128 * 1024)
+/* Room given to a frame at first, and twice as much each time that was not enough. */
+#define RATIO_GUESS    32
+#define ROOM_BYTES_MIN ((size_t)1 << 20)
 enum {
     BLOCK_RAW,
     BLOCK_RLE,
@@ -103,18 +107,25 @@ static kc_err read_frame(ZSTD_DCtx *dctx, kc_bytes frame, kb_buf *out)
 {
     size_t left = out->limit - out->len;
     size_t bound = frame_bound(frame);
-    size_t room = bound < left ? bound : left;
-    uint8_t *pos = kb_buf_reserve(out, room);
-    if (!pos)
-        return KC_ERR_NOMEM;
-    size_t size = ZSTD_decompressDCtx(dctx, pos, room, frame.ptr, frame.len);
-    if (ZSTD_isError(size)) {
+    size_t most = bound < left ? bound : left;
+    size_t guess = frame.len * RATIO_GUESS;
+    for (guess = guess < ROOM_BYTES_MIN ? ROOM_BYTES_MIN : guess;; guess *= 2) {
+        size_t room = guess < most ? guess : most;
+        uint8_t *pos = kb_buf_reserve(out, room);
+        if (!pos)
+            return KC_ERR_NOMEM;
+        size_t size = ZSTD_decompressDCtx(dctx, pos, room, frame.ptr, frame.len);
+        if (!ZSTD_isError(size)) {
+            out->len += size;
+            return KC_OK;
+        }
         kc_err err = error_of(size);
+        if (err != KC_ERR_TOO_LARGE)
+            return err;
         /* With all the room it claimed, a frame that needs more is broken. */
-        return err == KC_ERR_TOO_LARGE && room == bound ? KC_ERR_COMPRESSION : err;
+        if (room == most)
+            return room == bound ? KC_ERR_COMPRESSION : err;
     }
-    out->len += size;
-    return KC_OK;
 }
 
 static kc_err zstd_decompress(kp_codec_cache *cache, kc_bytes in, bool lz4_broken_header,

@@ -62,17 +62,17 @@ START_TEST(broken_zstd_is_refused)
 END_TEST
 
 /* As a streaming writer does, which does not know the size: parts come and are flushed. */
-static void zstd_stream(kc_bytes in, int level, bool check, int window_log)
+static void zstd_stream(kc_bytes in, size_t part_max, int level, bool check, int window_log)
 {
     ZSTD_CCtx *c = ZSTD_createCCtx();
     ck_assert_ptr_nonnull(c);
     ck_assert(!ZSTD_isError(ZSTD_CCtx_setParameter(c, ZSTD_c_compressionLevel, level)));
     ck_assert(!ZSTD_isError(ZSTD_CCtx_setParameter(c, ZSTD_c_checksumFlag, check)));
     ck_assert(!ZSTD_isError(ZSTD_CCtx_setParameter(c, ZSTD_c_windowLog, window_log)));
-    ck_assert_ptr_nonnull(kb_buf_reserve(&packed, ZSTD_compressBound(in.len) + in.len / 100));
+    ck_assert_ptr_nonnull(kb_buf_reserve(&packed, ZSTD_compressBound(in.len) + in.len));
     ZSTD_outBuffer out = {packed.data, packed.cap, packed.len};
     for (size_t at = 0; at < in.len;) {
-        size_t part = in.len - at < 50000 ? in.len - at : 50000;
+        size_t part = in.len - at < part_max ? in.len - at : part_max;
         ZSTD_inBuffer piece = {in.ptr + at, part, 0};
         at += part;
         ck_assert_uint_eq(
@@ -81,6 +81,26 @@ static void zstd_stream(kc_bytes in, int level, bool check, int window_log)
     packed.len = out.pos;
     (void)ZSTD_freeCCtx(c);
 }
+
+START_TEST(zstd_of_many_small_blocks_takes_no_more_room_than_it_fills)
+{
+    enum {
+        LEN = 100000,
+        PART = 50
+    };
+    begin(64 * MIB);
+    uint8_t *data = kb_mem_alloc(&mem, LEN);
+    ck_assert_ptr_nonnull(data);
+    for (size_t i = 0; i < LEN; i++) /* no noise: each part becomes a compressed block */
+        data[i] = (uint8_t)("a record's value "[i % 17]);
+    zstd_stream(kc_span(data, LEN), PART, 1, false, 10);
+    ck_assert_int_eq(kp_decompress(KP_CODEC_ZSTD, kb_buf_bytes(&packed), false, &plain), KC_OK);
+    expect_plain(data, LEN);
+    ck_assert_uint_lt(plain.cap, 2 * MIB); /* 2000 blocks might have become 250 MiB */
+    kb_mem_free(&mem, data);
+    finish();
+}
+END_TEST
 
 START_TEST(zstd_that_was_streamed_is_read)
 {
@@ -92,7 +112,7 @@ START_TEST(zstd_that_was_streamed_is_read)
     for (int kind = 0; kind < 8; kind++) {
         kb_buf_reset(&packed);
         kb_buf_reset(&plain);
-        zstd_stream(kc_span(data, LEN), kind & 1 ? 19 : 1, kind & 2, kind & 4 ? 27 : 10);
+        zstd_stream(kc_span(data, LEN), 50000, kind & 1 ? 19 : 1, kind & 2, kind & 4 ? 27 : 10);
         ck_assert_int_eq(kp_decompress(KP_CODEC_ZSTD, kb_buf_bytes(&packed), false, &plain), KC_OK);
         expect_plain(data, LEN);
     }
