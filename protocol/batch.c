@@ -97,6 +97,8 @@ kc_err kp_batch_plain_with(const kp_batch *batch, kp_codec_cache *cache, kb_buf 
         return KC_OK;
     }
     kb_buf_reset(scratch);
+    if (kp_batch_codec(batch) >= KP_CODEC_COUNT)
+        return KC_ERR_UNSUPPORTED;
     if (batch->record_count > 0) /* compaction may leave an empty batch its codec */
         KB_TRY(kp_decompress_with(cache, kp_batch_codec(batch), batch->records, false, scratch));
     *records_out = kb_buf_bytes(scratch);

@@ -81,9 +81,11 @@ static kc_err explain_header(kc_bytes in, const kp_batch *batch, kc_fault *fault
                   "count is negative, above the last offset delta, or more than the bytes hold");
 }
 
-static kc_err explain_contents(kc_err err, size_t at, kc_fault *fault)
+static kc_err explain_contents(kc_err err, const kc_arena *arena, size_t at, kc_fault *fault)
 {
     const char *reason = "the records can't be decompressed";
+    if (err == KC_ERR_NOMEM && arena->mem.is_full)
+        err = KC_ERR_TOO_LARGE;
     if (err == KC_ERR_TOO_LARGE)
         reason = "decompressed, the records are above the memory allowed";
     else if (err == KC_ERR_UNSUPPORTED)
@@ -128,7 +130,7 @@ static kc_err take_batch(const kp_batch *in, kc_arena *arena, kc_record_batch *o
     fill_batch(in, out);
     kc_err err = kp_batch_plain(in, &arena->scratch, &out->plain);
     if (err != KC_OK)
-        return explain_contents(err, KP_BATCH_HEADER_BYTES, fault);
+        return explain_contents(err, arena, KP_BATCH_HEADER_BYTES, fault);
     kp_record_iter_init(&reader_of(out)->iter, in, out->plain);
     return KC_OK;
 }
@@ -173,7 +175,7 @@ static kc_err take_set(kc_bytes *rest, bool check_crc, kc_arena *arena, kc_recor
         return explain_header(*rest, NULL, fault);
     if (err != KC_OK)
         return explain_contents(
-            err, err == KC_ERR_CRC ? KP_BATCH_AT_LEADER_EPOCH : KP_BATCH_AT_CRC + 1, fault);
+            err, arena, err == KC_ERR_CRC ? KP_BATCH_AT_LEADER_EPOCH : KP_BATCH_AT_CRC + 1, fault);
     fill_set(&set, kc_span(rest->ptr, rest->len - left.len), out);
     reader_of(out)->set = set;
     *rest = left;
@@ -294,7 +296,8 @@ kc_err kc_record_batch_write(const kc_batch_options *options, const kc_record *r
     static const kc_batch_options plain = KC_BATCH_OPTIONS_INIT;
     if (!options)
         options = &plain;
-    if (count == 0 || count > INT32_MAX || options->base_offset < 0)
+    if (count == 0 || count > INT32_MAX || options->base_offset < 0 ||
+        options->base_offset > INT64_MAX - (int64_t)count) /* the offset behind it is one, too */
         return KC_ERR_ARGUMENT;
     size_t cap = space_for(records, count);
     if (cap == 0)

@@ -50,9 +50,10 @@ static size_t total_of(size_t size)
 }
 
 /** The limit may have been lowered below what is in use. */
-static bool has_room(const kb_mem *mem, size_t len)
+static bool has_room(kb_mem *mem, size_t len)
 {
-    return mem->used <= mem->limit && len <= mem->limit - mem->used;
+    mem->is_full = mem->used > mem->limit || len > mem->limit - mem->used;
+    return !mem->is_full;
 }
 
 static void count_up(kb_mem *mem, size_t len)

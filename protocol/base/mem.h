@@ -13,6 +13,7 @@ typedef struct kb_mem {
     size_t used;  /**< bytes held now, prefixes included */
     size_t peak;  /**< most bytes ever held              */
     size_t limit; /**< never crossed; SIZE_MAX: none     */
+    bool is_full; /**< the last block asked for was refused by the limit, not by the allocator */
 } kb_mem;
 
 /** `alloc` NULL: the C library's. `limit` 0: none. */

@@ -112,7 +112,7 @@ typedef struct kc_batch_options {
  * @param options  NULL: none of it. Compression is used also where it makes the batch larger.
  * @param records  Topic and partition are not looked at; timestamps must be given.
  * @param count    1 to 2^31 - 1.
- * @retval KC_OK, KC_ERR_ARGUMENT (count, level), KC_ERR_TOO_LARGE (above 2^31 - 1 bytes),
+ * @retval KC_OK, KC_ERR_ARGUMENT (count, level, base_offset), KC_ERR_TOO_LARGE (above 2^31 - 1 bytes),
  *         KC_ERR_UNSUPPORTED, KC_ERR_COMPRESSION, KC_ERR_NOMEM.
  */
 KC_API KC_NODISCARD kc_err kc_record_batch_write(const kc_batch_options *options,
