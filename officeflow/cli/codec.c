@@ -103,7 +103,6 @@ static bool decode_frame(cli_codec_line *line, const cli_member *members, kc_byt
         !put_message(line, &json, "json", frame.schema, frame.version, frame.body))
         return false;
     kb_json_object_end(&json);
-    cli_json_end();
     return true;
 }
 
@@ -120,7 +119,6 @@ static bool decode_message(cli_codec_line *line, const cli_member *members, kc_b
     if (!put_message(line, &json, "json", what.schema, what.version, msg))
         return false;
     kb_json_object_end(&json);
-    cli_json_end();
     return true;
 }
 
@@ -210,7 +208,6 @@ static bool answer_random(cli_codec_line *line, kc_bytes text)
     if (!put_message(line, &json, "json", what.schema, what.version, msg))
         return false;
     kb_json_object_end(&json);
-    cli_json_end();
     return true;
 }
 

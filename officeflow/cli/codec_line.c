@@ -22,14 +22,26 @@ static void print_fault(const kc_fault *fault)
 
 static void answer_line(cli_codec_line *line, cli_codec_answer_fn answer, kc_bytes text)
 {
-    size_t before = cli_out()->len;
+    kb_buf *out = cli_out();
+    size_t before = out->len, limit = out->limit;
     kc_arena_reset(line->arena);
     kb_arena_reset(&line->text);
     line->fault = (kc_fault){.reason = NULL};
-    if (answer(line, text))
+    out->limit = before + CLI_CODEC_ANSWER_BYTES_MAX;
+    bool is_good = answer(line, text) && cli_codec_fits(line);
+    out->limit = limit;
+    if (is_good) {
+        cli_json_end();
         return;
-    cli_out()->len = before; /* nothing of an answer that was begun */
+    }
+    out->len = before; /* nothing of an answer that was begun */
+    out->err = KC_OK;
     print_fault(&line->fault);
+}
+
+bool cli_codec_fits(cli_codec_line *line)
+{
+    return cli_out()->err == KC_OK || cli_codec_wrong(line, "the answer is longer than 512 MiB");
 }
 
 int cli_codec_lines(cli_codec_answer_fn answer)
@@ -167,5 +179,4 @@ void cli_codec_print_hex(kc_bytes bytes)
     kb_json_object(&json);
     cli_codec_put_hex(&json, bytes);
     kb_json_object_end(&json);
-    cli_json_end();
 }

@@ -10,6 +10,8 @@
 
 /** Memory one line may cost. */
 #define CLI_CODEC_BYTES_MAX ((size_t)1 << 30)
+/** An answer above it is an error: what is compressed may become any length. */
+#define CLI_CODEC_ANSWER_BYTES_MAX ((size_t)512 << 20)
 
 /** A member a line may have. */
 typedef struct cli_member {
@@ -29,13 +31,15 @@ typedef struct cli_codec_line {
     char why[160];   /**< text of fault.reason where that is made */
 } cli_codec_line;
 
-/** Answer one line: prints the answer through cli_json_begin() and cli_json_end(), or returns false with line->fault
- *  set, and an error is printed. */
+/** Answer one line: prints the answer through cli_json_begin(), without cli_json_end(), or returns false with
+ *  line->fault set, and an error is printed. */
 typedef bool (*cli_codec_answer_fn)(cli_codec_line *line, kc_bytes text);
 
 /** All lines of standard input. The exit code. */
 int cli_codec_lines(cli_codec_answer_fn answer);
 
+/** Is the answer so far within its limit? To be asked where it may become long; if not, line->fault says so. */
+bool cli_codec_fits(cli_codec_line *line);
 /** Say why: false, for the end of a condition. */
 bool cli_codec_wrong(cli_codec_line *line, const char *fmt, ...) KC_PRINTF(2, 3);
 /** Read an object with these members (the last has no name). */

@@ -100,9 +100,11 @@ static bool put_batch(cli_codec_line *line, kb_json_writer *json, kc_record_batc
     kb_json_key_str(json, "records");
     kb_json_array(json);
     kc_view record;
-    kc_err err;
+    kc_err err = KC_OK;
     unsigned count = 0;
-    for (; (err = kc_record_batch_read(batch, &record, &line->fault)) == KC_OK; count++)
+    for (; cli_codec_fits(line) &&
+           (err = kc_record_batch_read(batch, &record, &line->fault)) == KC_OK;
+         count++)
         put_record(json, batch, &record);
     if (err != KC_ERR_END) {
         char path[64];
@@ -142,7 +144,6 @@ static bool answer_records(cli_codec_line *line, kc_bytes text)
     kb_json_array_end(&json);
     kb_json_member_int(&json, "validBytes", (int64_t)(bytes.len - rest.len));
     kb_json_object_end(&json);
-    cli_json_end();
     return true;
 }
 
@@ -356,7 +357,8 @@ const cli_verb cli_codec_records_verbs[] = {
         .help =
             "  {\"hex\":\"...\"}  ->  {\"batches\":[...],\"validBytes\":N}\n"
             "or {\"error\":\"...\",\"at\":BYTE,\"path\":\"batches[0].records[3]\"}. All magics and "
-            "compressions; checksums are verified; a part of a batch at the end is left out.",
+            "compressions; checksums are verified; a part of a batch at the end is left out. An "
+            "answer has 512 MiB at most.",
         .is_offline = true,
         .run = run_records,
     },

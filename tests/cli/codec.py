@@ -3,8 +3,9 @@
 import base64
 import json
 import re
+import struct
 
-from program import ERROR, Case, main
+from program import ERROR, Case, crc32c, main, varint
 
 METADATA = {"name": "Metadata", "kind": "request", "version": 12}
 
@@ -14,6 +15,21 @@ def line(*parts, **members):
     for part in parts:
         merged.update(part)
     return json.dumps({**merged, **members})
+
+
+def zero_batch(mebibytes):
+    """A batch of one record of so many zeros, which zstd makes 40 bytes of a mebibyte."""
+    length = mebibytes << 20
+    body = b"\0" + varint(0) + varint(0) + varint(-1) + varint(length)
+    begin = varint(len(body) + length + 1) + body
+
+    def block(kind, size, data, is_last=False):
+        return struct.pack("<I", size << 3 | kind << 1 | is_last)[:3] + data
+    packed = (bytes.fromhex("28b52ffd0058") + block(0, len(begin), begin) + block(1, 128 << 10, b"\0") * (8 * mebibytes)
+              + block(0, 1, b"\0", True))
+    tail = struct.pack(">hiqqqhii", 4, 0, 0, 0, -1, -1, -1, 1) + packed
+    after_length = struct.pack(">ibI", 0, 2, crc32c(tail)) + tail
+    return struct.pack(">qi", 0, len(after_length)) + after_length
 
 
 class Tests(Case):
@@ -120,6 +136,14 @@ class Tests(Case):
         refused, none = self.answers("records", line(hex=(good + bad).hex()), line(hex=""))
         self.assertEqual((refused["at"], refused["path"]), (len(good) + 17, "batches[1].crc"))
         self.assertEqual(none, {"batches": [], "validBytes": 0})
+
+    def test_a_line_that_would_be_answered_at_any_length_is_refused_and_the_rest_goes_on(self):
+        bomb, short, good = self.answers("records", line(hex=(zero_batch(32) * 16).hex()), line(hex=zero_batch(1).hex()),
+                                         line(hex=""))
+        self.assertIn("longer than 512 MiB", bomb["error"])
+        self.assertRegex(bomb["path"], r"\Abatches\[1[0-9]\]\.records\[1\]\Z")
+        self.assertEqual(len(short["batches"][0]["records"][0]["value64"]), ((1 << 20) + 2) // 3 * 4)
+        self.assertEqual(good, {"batches": [], "validBytes": 0})
 
     def test_schemas_are_listed_and_printed(self):
         out, _ = self.run_program("codec", "schema")
