@@ -392,15 +392,20 @@ static kc_err read_unknown_tag(reader *r, kp_tag *out)
     return KC_OK;
 }
 
-static kc_err read_unknown_tags(reader *r, kp_tags *out)
+static kc_err read_unknown_tags(reader *r, kp_fault *fault, kp_tags *out)
 {
     if (!r->flexible)
         return wrong(r, "this version has no tagged fields");
     kp_array array;
     KB_TRY(open_array(r, kb_json_next(&r->json), sizeof(kp_tag), &array));
     *out = (kp_tags){array.items, array.count};
-    for (int32_t i = 0; i < out->count; i++)
-        KB_TRY(read_unknown_tag(r, &out->items[i]));
+    for (int32_t i = 0; i < out->count; i++) {
+        kc_err err = read_unknown_tag(r, &out->items[i]);
+        if (err != KC_OK) {
+            kp_fault_index(fault, i);
+            return err;
+        }
+    }
     return kb_json_next(&r->json) == KB_JSON_ARRAY_END ? KC_OK : wrong(r, "expected ]");
 }
 
@@ -412,27 +417,29 @@ static const kp_field_desc *find_field(const kp_struct_desc *desc, kc_bytes key)
     return NULL;
 }
 
+/* A field, or the unknown tags. `seen` has a bit for each. */
 static kc_err read_member(reader *r, kp_fault *fault, const kp_struct_desc *desc, uint8_t *out,
                           uint64_t *seen)
 {
-    const kp_field_desc *field = find_field(desc, r->json.raw);
-    if (!field) {
-        if (kb_json_string_is(r->json.raw, KC_STR(UNKNOWN_TAGS)))
-            return read_unknown_tags(r, (kp_tags *)(void *)(out + desc->tags_offset));
-        kp_fault_name(fault, kc_span(r->json.raw.ptr + 1, r->json.raw.len - 2)); // of its quotes
-        return wrong(r, "member is not in the schema");
-    }
-    uint64_t bit = (uint64_t)1 << (field - desc->fields); /* 64 fields at most: gen.py */
+    kc_bytes key = r->json.raw;
+    const kp_field_desc *field = find_field(desc, key);
+    bool is_tags = !field && kb_json_string_is(key, KC_STR(UNKNOWN_TAGS));
+    uint64_t bit =
+        (uint64_t)1 << (field ? field - desc->fields : 63); /* 63 fields at most: gen.py */
     kc_err err = KC_OK;
-    if (!kp_field_is_in(field, r->version))
+    if (!field && !is_tags)
+        err = wrong(r, "member is not in the schema");
+    else if (field && !kp_field_is_in(field, r->version))
         err = wrong(r, "member is not in this version");
     else if (*seen & bit)
         err = wrong(r, "member is there twice");
+    else if (is_tags)
+        err = read_unknown_tags(r, fault, (kp_tags *)(void *)(out + desc->tags_offset));
     else
         err = read_field(r, fault, field, out + field->offset);
     *seen |= bit;
     if (err != KC_OK)
-        kp_fault_field(fault, field);
+        kp_fault_name(fault, field ? kc_str(field->name) : kc_span(key.ptr + 1, key.len - 2));
     return err;
 }
 

@@ -15,7 +15,7 @@ ROOT = os.path.join(os.path.dirname(os.path.abspath(__file__)), '..')
 SCHEMA = os.path.join(ROOT, 'schema')
 VERSION_MAX = 32767
 DEPTH_MAX = 8         # structs inside structs; bounds the interpreter's recursion
-FIELDS_MAX = 64       # of one struct; the JSON reader keeps a bit for each
+FIELDS_MAX = 63       # of one struct; the JSON reader keeps a bit for each, and one for its unknown tags
 # name in the schema: (kp_type, C type, smallest wire size, the same in flexible versions, range of defaults)
 TYPES = {
     'bool': ('KP_BOOL', 'bool', 1, 1, (0, 1)),
