@@ -212,8 +212,8 @@ kc_err kc_mutate_bytes(const kc_schema *schema, int16_t version, kc_bytes in, ui
         change(&m, chosen);
     else
         change_byte(&m, 0, in.len);
-    if (kc_bytes_equal(m.out, in)) /* a lie cut to the width of its field may be the truth */
-        change_byte(&m, 0, in.len);
+    if (chosen && kc_bytes_equal(m.out, in)) /* cut to the width of its field a lie may be true */
+        change_byte(&m, chosen->item.at, chosen->item.len);
     if (!m.out.ptr)
         return KC_ERR_NOMEM;
     *bytes_out = m.out;

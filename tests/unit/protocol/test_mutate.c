@@ -262,3 +262,34 @@ START_TEST(a_repeated_tag_is_refused_for_its_order)
     kc_arena_free(arena);
 }
 END_TEST
+
+START_TEST(a_lie_that_would_be_the_truth_changes_its_own_field)
+{
+    enum {
+        MARK_AT = 16
+    };
+    static const uint8_t data[250];
+    kp_tag unknown = {1000, kc_span(data, sizeof data)};
+    kp_consumer_group_heartbeat_resp msg;
+    kc_arena *arena = new_arena();
+    size_t seen = 0;
+    kp_defaults(&kp_consumer_group_heartbeat_resp_message, &msg);
+    msg.unknown_tags = (kp_tags){&unknown, 1};
+    for (uint64_t seed = 0; seed < SEEDS; seed++) {
+        kc_mutation mutation;
+        kc_bytes bytes = encoded(&kp_consumer_group_heartbeat_resp_message, 0, &msg, arena);
+        /* 255 bytes behind a mark of -1: in its one byte these are the same */
+        ck_assert_uint_eq(bytes.len, MARK_AT + 1 + 255);
+        ck_assert_int_eq(kc_mutate_bytes(&kp_consumer_group_heartbeat_resp_message, 0, bytes, seed,
+                                         arena, &bytes, &mutation),
+                         KC_OK);
+        if (strcmp(mutation.what, "byte") == 0 && strcmp(mutation.path, "assignment") == 0) {
+            ck_assert_uint_eq(mutation.at, MARK_AT);
+            seen++;
+        }
+        kc_arena_reset(arena);
+    }
+    ck_assert_uint_gt(seen, 0);
+    kc_arena_free(arena);
+}
+END_TEST
