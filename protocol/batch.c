@@ -42,6 +42,11 @@ static void read_header(const uint8_t *p, size_t len, kp_batch *batch)
     };
 }
 
+static bool count_fits(const kp_batch *batch, kc_bytes plain)
+{
+    return (size_t)batch->record_count <= plain.len / RECORD_BYTES_MIN;
+}
+
 static bool is_plausible(const kp_batch *batch)
 {
     if (batch->base_offset < 0 || batch->last_offset_delta < 0 || batch->record_count < 0)
@@ -50,8 +55,7 @@ static bool is_plausible(const kp_batch *batch)
         return false;
     if (batch->record_count - 1 > batch->last_offset_delta)
         return false; /* offsets within a batch differ */
-    return kp_batch_codec(batch) != KP_CODEC_NONE ||
-           (size_t)batch->record_count <= batch->records.len / RECORD_BYTES_MIN;
+    return kp_batch_codec(batch) != KP_CODEC_NONE || count_fits(batch, batch->records);
 }
 
 kc_err kp_batch_next(kc_bytes *rest, bool check_crc, kp_batch *batch_out)
@@ -102,7 +106,7 @@ kc_err kp_batch_plain_with(const kp_batch *batch, kp_codec_cache *cache, kb_buf 
     if (batch->record_count > 0) /* compaction may leave an empty batch its codec */
         KB_TRY(kp_decompress_with(cache, kp_batch_codec(batch), batch->records, false, scratch));
     *records_out = kb_buf_bytes(scratch);
-    return KC_OK;
+    return count_fits(batch, *records_out) ? KC_OK : KC_ERR_MALFORMED;
 }
 
 /* ---- records ----

@@ -81,7 +81,7 @@ size_t kp_batch_finish(kp_batch_writer *writer);
 /** Finish with compression: header and compressed records into `out` (appended). KC_OK and
  * *smaller_out false when compression did not pay: then `out` is as before, and kp_batch_finish()
  * is to be used; with `smaller_out` NULL it is compressed in any case. `out` is as before also after a
- * failure, which is one of kp_compress(). */
+ * failure, which is one of kp_compress(), or KC_ERR_TOO_LARGE (above 2^31 - 1 bytes). */
 KC_NODISCARD kc_err kp_batch_finish_compressed(kp_batch_writer *writer, kp_codec codec, int level,
                                                kb_buf *out, bool *smaller_out);
 /** The same with a cache of contexts. */
@@ -154,7 +154,8 @@ KC_NODISCARD kc_err kp_batch_next(kc_bytes *rest, bool check_crc, kp_batch *batc
  * The records of a batch in plain form: batch->records itself, or decompressed into `scratch`
  * (reset by this call; its limit caps the size), where they are valid until it is written again.
  *
- * @retval KC_OK, and the errors of kp_decompress().
+ * @retval KC_OK, KC_ERR_MALFORMED (too few bytes for the record count), and the errors of
+ * kp_decompress().
  */
 KC_NODISCARD kc_err kp_batch_plain(const kp_batch *batch, kb_buf *scratch, kc_bytes *records_out);
 /** The same with a cache of contexts. */

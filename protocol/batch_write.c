@@ -187,6 +187,8 @@ kc_err kp_batch_finish_compressed_with(kp_batch_writer *writer, kp_codec_cache *
         kc_span(writer->data + KP_BATCH_HEADER_BYTES, writer->len - KP_BATCH_HEADER_BYTES);
     kc_err err = kp_compress_with(cache, codec, level, records, out);
     size_t len = out->len - begun;
+    if (err == KC_OK && len > FIELD_MAX) /* noise that became larger */
+        err = KC_ERR_TOO_LARGE;
     if (err != KC_OK || (smaller_out && len >= writer->len)) {
         out->len = begun;
         return err;

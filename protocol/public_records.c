@@ -129,6 +129,8 @@ static kc_err take_batch(const kp_batch *in, kc_arena *arena, kc_record_batch *o
 {
     fill_batch(in, out);
     kc_err err = kp_batch_plain(in, &arena->scratch, &out->plain);
+    if (err == KC_ERR_MALFORMED)
+        return explain_header(in->bytes, in, fault);
     if (err != KC_OK)
         return explain_contents(err, arena, KP_BATCH_HEADER_BYTES, fault);
     kp_record_iter_init(&reader_of(out)->iter, in, out->plain);

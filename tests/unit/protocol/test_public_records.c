@@ -145,6 +145,11 @@ START_TEST(damage_is_refused_with_the_field_and_the_byte)
     b[0] = 0xff;
     assert_refused(bytes, false, KC_ERR_MALFORMED, KP_BATCH_AT_BASE_OFFSET, "baseOffset");
     b[0] = 0;
+    kp_store32(b + KP_BATCH_AT_LAST_OFFSET_DELTA, INT32_MAX - 1); /* known when decompressed */
+    kp_store32(b + KP_BATCH_AT_RECORD_COUNT, INT32_MAX);
+    assert_refused(bytes, false, KC_ERR_MALFORMED, KP_BATCH_AT_RECORD_COUNT, "records");
+    kp_store32(b + KP_BATCH_AT_LAST_OFFSET_DELTA, 2);
+    kp_store32(b + KP_BATCH_AT_RECORD_COUNT, 3);
     b[KP_BATCH_HEADER_BYTES] ^= 0xff;
     assert_refused(bytes, false, KC_ERR_COMPRESSION, KP_BATCH_HEADER_BYTES, "records");
     kc_arena_free(arena);
