@@ -51,6 +51,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     check_trace(any, in, err, &fault);
     if (err == KC_OK)
         check_round_trip(any, msg, arena);
+    else
+        FUZZ_CHECK(fault.reason && fault.at <= in.len);
     kc_arena_free(arena);
     return 0;
 }

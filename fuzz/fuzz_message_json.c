@@ -27,9 +27,12 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     any_message any = any_message_of(data);
     kc_bytes json = kc_span(data + FUZZ_HEAD_BYTES, size - FUZZ_HEAD_BYTES);
     kc_arena *arena = fuzz_arena();
+    kc_fault fault = {0};
     void *msg;
-    if (kc_message_from_json(any.schema, any.version, json, arena, &msg, NULL) == KC_OK)
+    if (kc_message_from_json(any.schema, any.version, json, arena, &msg, &fault) == KC_OK)
         check(any, msg, arena);
+    else
+        FUZZ_CHECK(fault.reason && fault.at <= json.len);
     kc_arena_free(arena);
     return 0;
 }

@@ -10,6 +10,8 @@
 #include <limits.h>
 
 #define PLAIN_BYTES_MAX ((size_t)1 << 20)
+#define RECORDS_MAX     16
+#define HEADERS_MAX     8
 
 static uint64_t touched; /* so that no read is left out */
 
@@ -67,6 +69,65 @@ static void read_in_parts(kc_bytes rest)
     FUZZ_CHECK(mem.used == 0);
 }
 
+/* Some records of a batch as they can be written. */
+typedef struct some_records {
+    size_t count;
+    kc_record records[RECORDS_MAX];
+    kc_header headers[RECORDS_MAX][HEADERS_MAX];
+} some_records;
+
+static void keep(some_records *some, const kc_view *view)
+{
+    if (some->count == RECORDS_MAX || view->header_count > HEADERS_MAX)
+        return;
+    kc_header *headers = some->headers[some->count];
+    kc_bytes pos = view->headers_raw;
+    size_t count = 0;
+    while (kc_view_header(&pos, &headers[count]) && ++count < HEADERS_MAX)
+        ;
+    FUZZ_CHECK(count == (size_t)view->header_count);
+    some->records[some->count++] = (kc_record){.timestamp_ms = view->timestamp_ms,
+                                               .key = view->key,
+                                               .value = view->value,
+                                               .headers = headers,
+                                               .header_count = count};
+}
+
+static void check_same(const kc_record *record, const kc_view *view)
+{
+    kc_bytes pos = view->headers_raw;
+    kc_header header;
+    FUZZ_CHECK(view->timestamp_ms == record->timestamp_ms);
+    FUZZ_CHECK(kc_bytes_equal(view->key, record->key));
+    FUZZ_CHECK(kc_bytes_equal(view->value, record->value));
+    for (size_t i = 0; i < record->header_count; i++) {
+        FUZZ_CHECK(kc_view_header(&pos, &header));
+        FUZZ_CHECK(kc_bytes_equal(header.name, record->headers[i].name));
+        FUZZ_CHECK(kc_bytes_equal(header.value, record->headers[i].value));
+    }
+    FUZZ_CHECK(!kc_view_header(&pos, &header));
+}
+
+/* What was read can be written, in the same compression, and reads the same. */
+static void write_again(const some_records *some, kc_compression compression)
+{
+    kc_arena *arena = kc_arena_new(NULL, FUZZ_BYTES_MAX);
+    kc_batch_options options = KC_BATCH_OPTIONS_INIT;
+    kc_record_batch batch;
+    kc_bytes rest;
+    kc_view view;
+    FUZZ_CHECK(arena);
+    options.compression = compression;
+    FUZZ_CHECK(kc_record_batch_write(&options, some->records, some->count, arena, &rest) == KC_OK);
+    FUZZ_CHECK(kc_record_batch_next(&rest, true, arena, &batch, NULL) == KC_OK && rest.len == 0);
+    for (size_t i = 0; i < some->count; i++) {
+        FUZZ_CHECK(kc_record_batch_read(&batch, &view, NULL) == KC_OK);
+        check_same(&some->records[i], &view);
+    }
+    FUZZ_CHECK(kc_record_batch_read(&batch, &view, NULL) == KC_ERR_END);
+    kc_arena_free(arena);
+}
+
 /* As <kafkac/records.h> gives them; checksums are not looked at, for few mutants would get past them. */
 static void read_as_public(kc_bytes rest)
 {
@@ -74,13 +135,21 @@ static void read_as_public(kc_bytes rest)
     kc_record_batch batch;
     kc_fault fault = {0};
     kc_view view;
+    kc_err err;
     FUZZ_CHECK(arena);
-    for (size_t left = rest.len; kc_record_batch_next(&rest, false, arena, &batch, &fault) == KC_OK;
-         left = rest.len) {
-        FUZZ_CHECK(rest.len < left);
-        while (kc_record_batch_read(&batch, &view, &fault) == KC_OK)
-            touched += view.key.len + view.value.len + (uint64_t)kc_control_type(view.key);
+    for (kc_bytes left = rest;
+         (err = kc_record_batch_next(&rest, false, arena, &batch, &fault)) == KC_OK; left = rest) {
+        some_records some = {.count = 0};
+        FUZZ_CHECK(rest.len < left.len);
+        while ((err = kc_record_batch_read(&batch, &view, &fault)) == KC_OK) {
+            touched += (uint64_t)kc_control_type(view.key);
+            keep(&some, &view);
+        }
+        FUZZ_CHECK(err == KC_ERR_END || (fault.reason && fault.at <= batch.bytes.len));
+        if (some.count > 0)
+            write_again(&some, batch.compression);
     }
+    FUZZ_CHECK(err == KC_ERR_END || (fault.reason && fault.at <= rest.len));
     kc_arena_free(arena);
 }
 
