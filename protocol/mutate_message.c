@@ -79,11 +79,12 @@ static void change_f64(mutator *m, void *value)
 
 static void change_uuid(mutator *m, kc_uuid *value)
 {
-    if (kb_rand_one_in(&m->rand, 3) && !kc_uuid_is_zero(*value))
+    kc_uuid old = *value;
+    if (kb_rand_one_in(&m->rand, 3))
         *value = (kc_uuid){{0}};
     else if (kb_rand_one_in(&m->rand, 2))
         *value = kb_uuid_v4(&m->rand);
-    else
+    if (memcmp(value, &old, sizeof old) == 0) /* also what this seed made of it before */
         value->bytes[kb_rand_below(&m->rand, sizeof value->bytes)] ^= kp_some_bits(&m->rand);
 }
 

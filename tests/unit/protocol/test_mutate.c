@@ -80,6 +80,33 @@ START_TEST(the_same_seed_makes_the_same_change_and_another_seed_another)
 }
 END_TEST
 
+static void assert_mutates_twice(const kc_schema *schema, int16_t version, uint64_t seed,
+                                 kc_arena *arena)
+{
+    void *msg = random_message(schema, version, seed, arena);
+    for (int i = 0; i < 2; i++) {
+        kc_bytes before = encoded(schema, version, msg, arena);
+        kc_err err = kc_mutate_message(schema, version, msg, seed, arena, NULL);
+        if (err == KC_OK && kc_bytes_equal(before, encoded(schema, version, msg, arena)))
+            ck_abort_msg("%s v%d seed %d: time %d changes nothing", schema->name, version,
+                         (int)seed, i + 1);
+    }
+}
+
+START_TEST(the_same_seed_changes_its_own_mutant_again)
+{
+    kc_arena *arena = new_arena();
+    for (size_t i = 0; i < kc_schema_count(); i++) {
+        const kc_schema *schema = kc_schema_at(i);
+        for (uint64_t seed = 0; seed < 50; seed++) {
+            assert_mutates_twice(schema, schema->max, seed, arena);
+            kc_arena_reset(arena);
+        }
+    }
+    kc_arena_free(arena);
+}
+END_TEST
+
 /* How many of the names came about; each of them must. */
 static void assert_all_seen(const char *const *names, const size_t *seen, size_t count)
 {
