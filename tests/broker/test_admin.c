@@ -142,7 +142,7 @@ START_TEST(configs_of_topics_and_brokers_are_read_and_set)
     change[1].value = KC_STR("nonsense");
     result = finish(client, kc_admin_alter_configs(client, KC_RESOURCE_TOPIC, topic, &change[1], 1,
                                                    NULL, WAIT));
-    expect_item(result, 0, KC_E_INVALID_CONFIG);
+    expect_item(result, 0, broker_is("2") ? KC_E_INVALID_REQUEST : KC_E_INVALID_CONFIG);
     ck_assert_uint_gt(kc_admin_item_at(result, 0)->message.len, 0);
     kc_admin_free(result);
 
@@ -357,11 +357,13 @@ START_TEST(apis_without_a_function_of_their_own_are_called_by_json)
     call_json(client, "ApiVersions",
               "{\"clientSoftwareName\":\"kafkac\",\"clientSoftwareVersion\":\"1\"}", &out);
     ck_assert_msg(strstr(out.text, "\"errorCode\":0") != NULL, "%s", out.text);
-    call_json(client, "DescribeQuorum",
-              "{\"topics\":[{\"topicName\":\"__cluster_metadata\","
-              "\"partitions\":[{\"partitionIndex\":0}]}]}",
-              &out);
-    ck_assert_msg(strstr(out.text, "leaderId") != NULL, "%s", out.text);
+    if (!broker_is("2")) {
+        call_json(client, "DescribeQuorum",
+                  "{\"topics\":[{\"topicName\":\"__cluster_metadata\","
+                  "\"partitions\":[{\"partitionIndex\":0}]}]}",
+                  &out);
+        ck_assert_msg(strstr(out.text, "leaderId") != NULL, "%s", out.text);
+    }
     call_json(client, "InitProducerId",
               "{\"transactionalId\":null,\"transactionTimeoutMs\":1000,\"producerId\":-1,"
               "\"producerEpoch\":-1}",

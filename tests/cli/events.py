@@ -68,9 +68,9 @@ class Tests(Case):
         self.assertIn("0 to create, 0 to alter, 0 refused", third)
 
     def committed(self, group, topic):
-        answer = self.call("OffsetFetch", {"groups": [{"groupId": group, "topics": [
-            {"name": topic, "partitionIndexes": [0, 1, 2]}]}]}, "--version", "8")
-        return [p["committedOffset"] for p in answer["groups"][0]["topics"][0]["partitions"]]
+        answer = self.call("OffsetFetch", {"groupId": group, "topics": [
+            {"name": topic, "partitionIndexes": [0, 1, 2]}]}, "--version", "7")
+        return [p["committedOffset"] for p in answer["topics"][0]["partitions"]]
 
     def test_groups_are_set_up_at_the_beginning_of_the_log(self):
         topic = f"employee.onboard.{self.create_org()}"
@@ -341,8 +341,8 @@ class Tests(Case):
             self.assertEqual(code, OK, err)
             done = [n for n in os.listdir(folder) if n.startswith("done")]
             self.assertEqual(len(done), len(begun()))
-        answer = self.call("OffsetFetch", {"groups": [{"groupId": group, "topics": None}]}, "--version", "8")
-        committed = sum(p["committedOffset"] for t in answer["groups"][0]["topics"] for p in t["partitions"]
+        answer = self.call("OffsetFetch", {"groupId": group, "topics": None}, "--version", "7")
+        committed = sum(p["committedOffset"] for t in answer["topics"] for p in t["partitions"]
                         if t["name"] == f"employee.onboard.{org}")
         self.assertEqual(committed, len(done))
 

@@ -157,8 +157,8 @@ class Tests(Case):
     # --- groups ---
 
     def committed(self, group, topic):
-        answer = self.call("OffsetFetch", {"groups": [{"groupId": group, "topics": None}]}, "--version", "8")
-        return {(t["name"], p["partitionIndex"]): p["committedOffset"] for t in answer["groups"][0]["topics"]
+        answer = self.call("OffsetFetch", {"groupId": group, "topics": None}, "--version", "7")
+        return {(t["name"], p["partitionIndex"]): p["committedOffset"] for t in answer["topics"]
                 for p in t["partitions"] if t["name"] == topic}
 
     def test_a_group_goes_on_where_it_stopped(self):
