@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: LicenseRef-OfficeFlow
  * A set of properties: text as given, and typed fields. Both are changed together or not at all. */
 #include "client/config_table.h"
+#include "net/http.h"
 #include "net/proxy.h"
 #include "protocol/base/error.h"
 #include "protocol/base/text.h"
@@ -172,6 +173,11 @@ static kc_err check_one(kb_mem *mem, const kc_config_row *row, const parsed *val
         !kp_codec_is_built((kp_codec)value->number))
         return kb_error_set(err, KC_ERR_CONFIG, "compression.type %s is left out of this build",
                             kp_codec_name((kp_codec)value->number));
+    if (row->offset == offsetof(kc_settings, sasl_oauthbearer_token_endpoint_url) &&
+        !kn_http_is_built())
+        return kb_error_set(err, KC_ERR_CONFIG,
+                            "%s: libcurl is left out of this build (KC_WITH_OIDC)",
+                            row->property.name);
     if (row->offset == offsetof(kc_settings, compression_gzip_level) && value->number == 0)
         return bad_value(row, kb_buf_bytes(&value->text), err); /* 0 would store, not compress */
     if (row->offset == offsetof(kc_settings, proxy_url) && value->text.err == KC_OK)

@@ -257,8 +257,9 @@ const kc_config_row kc_config_rows[] = {
            "replaces it at run time. (Not of the Java client.)"),
     SECRET("sasl.jaas.config", sasl_jaas_config, CLIENT,
            "The Java client's way to say the same: PlainLoginModule or ScramLoginModule with "
-           "username and password, OAuthBearerLoginModule with extension_NAME options, "
-           "Krb5LoginModule with serviceName, principal, keyTab and ticketCache."),
+           "username and password, OAuthBearerLoginModule with clientId, clientSecret, scope and "
+           "extension_NAME options, Krb5LoginModule with serviceName, principal, keyTab and "
+           "ticketCache."),
     SECRET(
         "sasl.oauthbearer.token", sasl_oauthbearer_token, CLIENT,
         "A token for OAUTHBEARER that never changes; kc_client_options.token_fn gets fresh ones. "
@@ -276,6 +277,35 @@ const kc_config_row kc_config_rows[] = {
     STRING("sasl.kerberos.ticket.cache", sasl_kerberos_ticket_cache, NULL, "", true, CLIENT,
            "Where tickets are, as KRB5CCNAME has it. Not set: with a keytab in memory, until the "
            "client is freed; without one the default cache. (Not of the Java client.)"),
+    STRING("sasl.oauthbearer.token.endpoint.url", sasl_oauthbearer_token_endpoint_url, NULL,
+           "https://..., http://...", false, CLIENT,
+           "Where tokens for OAUTHBEARER are fetched, by the client credentials grant of OAuth 2.0 "
+           "(KIP-768). Certificates are checked by ssl.truststore.*, and always for the name. "
+           "Proxies are those of the environment (https_proxy, no_proxy). With http:// the secret "
+           "goes in clear, which is warned of. Needs libcurl."),
+    STRING("sasl.oauthbearer.client.credentials.client.id", sasl_oauthbearer_client_id, NULL, "",
+           false, CLIENT, "Who we are there; or clientId in sasl.jaas.config."),
+    SECRET("sasl.oauthbearer.client.credentials.client.secret", sasl_oauthbearer_client_secret,
+           CLIENT, "Its password; or clientSecret in sasl.jaas.config."),
+    STRING("sasl.oauthbearer.scope", sasl_oauthbearer_scope, NULL, "", true, CLIENT,
+           "What the token is asked to be good for; or scope in sasl.jaas.config. Blanks between "
+           "several."),
+    BOOLEAN("sasl.oauthbearer.header.urlencode", sasl_oauthbearer_header_urlencode, false, CLIENT,
+            "Write id and secret as in a form before they go into the Authorization header, as RFC "
+            "6749 has it. Only where they have characters beyond letters, digits and .-*_ does it "
+            "make a difference: then by what the provider expects."),
+    INT("sasl.login.connect.timeout.ms", sasl_login_connect_timeout_ms, 10000, 1, 2147483647,
+        CLIENT,
+        "Longest time to connect to the token endpoint, TLS included. (The Java client has no "
+        "limit unless it is set.)"),
+    INT("sasl.login.read.timeout.ms", sasl_login_read_timeout_ms, 10000, 1, 2147483647, CLIENT,
+        "And so much more for its whole answer. (The Java client has no limit unless it is set, "
+        "and counts from one piece to the next.)"),
+    INT("sasl.login.retry.backoff.ms", sasl_login_retry_backoff_ms, 100, 1, 2147483647, CLIENT,
+        "Wait before a token that could not be fetched is asked for again: after no answer, 5xx, "
+        "408 or 429. Doubles with every failure in a row, with 20 % of chance."),
+    INT("sasl.login.retry.backoff.max.ms", sasl_login_retry_backoff_max_ms, 10000, 1, 2147483647,
+        CLIENT, "For how long, in all: then who waits for the token is told that there is none."),
     DOUBLE("sasl.login.refresh.window.factor", sasl_login_refresh_window_factor, 0.8, 0.5, 1.0,
            CLIENT, "Share of a token's life after which the next one is asked for."),
     DOUBLE("sasl.login.refresh.window.jitter", sasl_login_refresh_window_jitter, 0.05, 0.0, 0.25,
@@ -388,11 +418,15 @@ static const name_and_text refusals[] = {
     {"transaction.timeout.ms", LATER("the transactional producer")},
     {"sasl.kerberos.", JAVA_ONLY "the Kerberos library gets tickets by itself, with "
                                  "sasl.kerberos.keytab"},
-    {"sasl.login.callback.handler.class", JAVA_ONLY "give kc_client_options.token_fn"},
+    {"sasl.login.callback.handler.class",
+     JAVA_ONLY "sasl.oauthbearer.token.endpoint.url alone fetches tokens; or give "
+               "kc_client_options.token_fn"},
     {"sasl.client.callback.handler.class", JAVA_ONLY "give kc_client_options.token_fn"},
-    {"sasl.login.", LATER("fetching tokens from a provider")},
-    {"sasl.oauthbearer.", LATER("fetching tokens from a provider") ": set sasl.oauthbearer.token, "
-                                                                   "or kc_client_options.token_fn"},
+    {"sasl.login.class", JAVA_ONLY "sasl.mechanism chooses"},
+    {"sasl.oauthbearer.assertion.", LATER("authentication by an assertion")},
+    {"sasl.oauthbearer.jwt.", JAVA_ONLY "sasl.oauthbearer.token.endpoint.url alone fetches tokens, "
+                                        "and brokers check them"},
+    {"sasl.oauthbearer.", JAVA_ONLY "tokens are checked by brokers"},
     {"ssl.truststore.password", JAVA_ONLY "certificates in PEM form are not encrypted"},
     {"ssl.engine.factory.class", JAVA_ONLY "TLS is OpenSSL's"},
     {"ssl.provider", JAVA_ONLY "TLS is OpenSSL's"},

@@ -96,7 +96,12 @@ typedef struct module_option {
 
 static const module_option password_options[] = {
     {"username", TO(username)}, {"password", TO(password)}, {NULL, 0}};
-static const module_option token_options[] = {{NULL, 0}};
+static const module_option token_options[] = {
+    {"clientId", TO(client_id)},
+    {"clientSecret", TO(client_secret)},
+    {"scope", TO(scope)},
+    {NULL, 0},
+};
 static const module_option ticket_options[] = {
     {"serviceName", TO(service)},
     {"principal", TO(principal)},
@@ -118,16 +123,14 @@ typedef struct login_module {
     const char *name;
     const module_option *options;
     bool has_extensions;
-    const char *elsewhere; /**< where other things are said */
 } login_module;
 
-#define TOKENS_FROM ": tokens come from sasl.oauthbearer.token or kc_client_options.token_fn"
 static const login_module modules[] = {
-    {"PLAIN", "PlainLoginModule", password_options, false, ""},
-    {"SCRAM-SHA-256", "ScramLoginModule", password_options, false, ""},
-    {"SCRAM-SHA-512", "ScramLoginModule", password_options, false, ""},
-    {"OAUTHBEARER", "OAuthBearerLoginModule", token_options, true, TOKENS_FROM},
-    {"GSSAPI", "Krb5LoginModule", ticket_options, false, ""},
+    {"PLAIN", "PlainLoginModule", password_options, false},
+    {"SCRAM-SHA-256", "ScramLoginModule", password_options, false},
+    {"SCRAM-SHA-512", "ScramLoginModule", password_options, false},
+    {"OAUTHBEARER", "OAuthBearerLoginModule", token_options, true},
+    {"GSSAPI", "Krb5LoginModule", ticket_options, false},
 };
 
 static kc_err malformed(const lexer *lex, const char *wanted, kc_error *err)
@@ -180,9 +183,9 @@ static kc_err take_option(const lexer *lex, kc_bytes name, const login_module *m
                                  kc_span(name.ptr + prefix.len, name.len - prefix.len), value, err);
     const module_option *option = find_option(module, name);
     if (!option)
-        return kb_error_set(
-            err, KC_ERR_CONFIG, "sasl.jaas.config: the option " KC_FMT " is not known here%s",
-            (int)(name.len < 80 ? name.len : 80), (const char *)name.ptr, module->elsewhere);
+        return kb_error_set(err, KC_ERR_CONFIG,
+                            "sasl.jaas.config: the option " KC_FMT " is not known here",
+                            (int)(name.len < 80 ? name.len : 80), (const char *)name.ptr);
     if (option->to == MEANS_NOTHING)
         return KC_OK;
     kb_buf *to = (kb_buf *)((char *)out + option->to);
@@ -217,9 +220,9 @@ kc_err kc_jaas_parse(kb_mem *mem, kc_bytes text, const char *mechanism, kc_jaas 
     lexer lex = {.in = text};
     kb_buf name;
     const login_module *module = NULL;
-    kb_buf *secrets[] = {&lex.text,         &name,         &out->username,  &out->password,
-                         &out->extensions,  &out->service, &out->principal, &out->keytab,
-                         &out->ticket_cache};
+    kb_buf *secrets[] = {&lex.text,          &name,           &out->username,      &out->password,
+                         &out->extensions,   &out->service,   &out->principal,     &out->keytab,
+                         &out->ticket_cache, &out->client_id, &out->client_secret, &out->scope};
     for (size_t i = 0; i < sizeof secrets / sizeof secrets[0]; i++) {
         kb_buf_init(secrets[i], mem, VALUE_BYTES_MAX);
         secrets[i]->is_secret = true;
@@ -234,8 +237,9 @@ kc_err kc_jaas_parse(kb_mem *mem, kc_bytes text, const char *mechanism, kc_jaas 
 
 void kc_jaas_cleanup(kc_jaas *jaas)
 {
-    kb_buf *all[] = {&jaas->username,  &jaas->password, &jaas->extensions,  &jaas->service,
-                     &jaas->principal, &jaas->keytab,   &jaas->ticket_cache};
+    kb_buf *all[] = {&jaas->username,      &jaas->password,    &jaas->extensions, &jaas->client_id,
+                     &jaas->client_secret, &jaas->scope,       &jaas->service,    &jaas->principal,
+                     &jaas->keytab,        &jaas->ticket_cache};
     for (size_t i = 0; i < sizeof all / sizeof all[0]; i++)
         kb_buf_cleanup(all[i]);
 }

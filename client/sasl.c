@@ -3,7 +3,6 @@
  * from. */
 #include "client/sasl.h"
 
-#include "client/jaas.h"
 #include "protocol/base/arena.h"
 #include "protocol/base/error.h"
 #include "protocol/base/text.h"
@@ -14,7 +13,8 @@
 struct kc_sasl {
     kc_client *client;
     kn_sasl_conf conf;
-    kc_token_fn token_fn; /**< NULL: none */
+    kn_oidc *oidc;        /**< NULL: tokens are not fetched */
+    kc_token_fn token_fn; /**< NULL: none                   */
     void *token_user;
     kb_arena texts; /**< of conf.kerberos */
 };
@@ -63,7 +63,10 @@ static kc_err open_password(kc_sasl *sasl, const kc_jaas *jaas, kc_error *err)
 static void ask_token(void *user)
 {
     kc_sasl *sasl = user;
-    sasl->token_fn(sasl->client, sasl->token_user);
+    if (sasl->oidc)
+        kn_oidc_ask(sasl->oidc);
+    else
+        sasl->token_fn(sasl->client, sasl->token_user);
 }
 
 static void on_token_failed(void *user, const kc_error *error)
@@ -77,10 +80,16 @@ static kc_err open_tokens(kc_sasl *sasl, const kc_jaas *jaas, kc_error *err)
     kc_client *client = sasl->client;
     const kc_settings *settings = client->settings;
     const char *token = settings->sasl_oauthbearer_token;
-    if ((token != NULL) == (sasl->token_fn != NULL))
+    bool is_fetched = settings->sasl_oauthbearer_token_endpoint_url != NULL;
+    if ((token != NULL) + (sasl->token_fn != NULL) + is_fetched != 1)
         return kb_error_set(err, KC_ERR_CONFIG,
                             "sasl.mechanism OAUTHBEARER needs tokens: give one of "
-                            "kc_client_options.token_fn and sasl.oauthbearer.token");
+                            "kc_client_options.token_fn, sasl.oauthbearer.token and "
+                            "sasl.oauthbearer.token.endpoint.url");
+    if (jaas->client_id.len + jaas->client_secret.len + jaas->scope.len > 0 && !is_fetched)
+        return kb_error_set(err, KC_ERR_CONFIG,
+                            "sasl.jaas.config: clientId, clientSecret and scope need "
+                            "sasl.oauthbearer.token.endpoint.url");
     const kn_token_options options = {
         .mem = &client->mem,
         .loop = client->loop,
@@ -90,15 +99,17 @@ static kc_err open_tokens(kc_sasl *sasl, const kc_jaas *jaas, kc_error *err)
         .refresh_jitter = settings->sasl_login_refresh_window_jitter,
         .refresh_min_period_s = settings->sasl_login_refresh_min_period_seconds,
         .refresh_buffer_s = settings->sasl_login_refresh_buffer_seconds,
-        .ask = sasl->token_fn ? ask_token : NULL,
+        .ask = token ? NULL : ask_token,
         .on_failed = on_token_failed,
         .user = sasl,
     };
     if (kn_token_source_new(&options, &sasl->conf.tokens) != KC_OK)
         return kb_error_code(err, KC_ERR_NOMEM);
+    if (is_fetched)
+        return kc_sasl_oidc_open(client, jaas, sasl->conf.tokens, &sasl->oidc, err);
     if (!token)
         return KC_OK;
-    kc_bytes extensions = settings->sasl_jaas_config ? kb_buf_bytes(&jaas->extensions) : KC_NULL;
+    kc_bytes extensions = kb_buf_bytes(&jaas->extensions);
     return kn_token_give(sasl->conf.tokens, kc_str(token), extensions, 0, err);
 }
 
@@ -148,7 +159,7 @@ static kc_err open_credentials(kc_sasl *sasl, kc_error *err)
         [KN_SASL_TOKEN] = open_tokens,
         [KN_SASL_TICKET] = open_tickets,
     };
-    kc_jaas jaas;
+    kc_jaas jaas = {.username = {.data = NULL}};
     kc_err result = KC_OK;
     if (settings->sasl_jaas_config)
         result = kc_jaas_parse(&client->mem, kc_str(settings->sasl_jaas_config),
@@ -195,6 +206,7 @@ void kc_sasl_close(kc_client *client)
     if (!sasl)
         return;
     client->sasl = NULL;
+    kn_oidc_free(sasl->oidc);
     kn_token_source_free(sasl->conf.tokens);
     kn_sasl_conf_cleanup(&sasl->conf);
     kb_arena_cleanup(&sasl->texts);

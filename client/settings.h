@@ -48,6 +48,15 @@ typedef struct kc_settings {
     const char *sasl_kerberos_principal;
     const char *sasl_kerberos_keytab;
     const char *sasl_kerberos_ticket_cache;
+    const char *sasl_oauthbearer_token_endpoint_url;
+    const char *sasl_oauthbearer_client_id; /**< ...client.credentials.client.id */
+    const char *sasl_oauthbearer_client_secret;
+    const char *sasl_oauthbearer_scope;
+    bool sasl_oauthbearer_header_urlencode;
+    int32_t sasl_login_connect_timeout_ms;
+    int32_t sasl_login_read_timeout_ms;
+    int32_t sasl_login_retry_backoff_ms;
+    int32_t sasl_login_retry_backoff_max_ms;
     double sasl_login_refresh_window_factor;
     double sasl_login_refresh_window_jitter;
     int32_t sasl_login_refresh_min_period_seconds;

@@ -2,6 +2,7 @@
  * OAUTHBEARER (RFC 7628, KIP-255): a token from the source all connections share. A broker that
  * refuses it says why in a challenge, and fails the exchange when that was acknowledged. */
 #include "net/sasl.h"
+#include "protocol/base/text.h"
 
 typedef struct oauth {
     kn_sasl *sasl;
@@ -9,7 +10,7 @@ typedef struct oauth {
     uint32_t generation; /**< of the token that was sent */
     bool is_sent, is_refused;
     bool has_failed; /**< to get a token */
-    char why[KN_SASL_QUOTE_MAX + 1];
+    char why[sizeof((kc_error *)0)->text];
 } oauth;
 
 static void on_token(kn_token_wait *wait, const kc_error *error)
@@ -17,7 +18,7 @@ static void on_token(kn_token_wait *wait, const kc_error *error)
     oauth *state = wait->user;
     state->has_failed = error != NULL;
     if (error)
-        kn_sasl_quote(state->why, kc_str(error->text));
+        kb_text_printable(state->why, sizeof state->why, kc_str(error->text));
     kn_sasl_wake(state->sasl);
 }
 

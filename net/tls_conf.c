@@ -181,3 +181,9 @@ void kn_tls_conf_look(const kn_tls_settings *settings, kn_tls_stamps *out)
     look(settings->truststore_location, &out->truststore);
     look(settings->keystore_location, &out->keystore);
 }
+
+bool kn_tls_path_is_folder(const char *path)
+{
+    struct stat found;
+    return stat(path, &found) == 0 && S_ISDIR(found.st_mode);
+}

@@ -38,6 +38,8 @@ typedef struct kn_tls_stamps {
 KC_NODISCARD kc_err kn_tls_conf_build(kb_mem *mem, const kn_tls_settings *settings,
                                       SSL_CTX **ctx_out, kc_error *err);
 void kn_tls_conf_look(const kn_tls_settings *settings, kn_tls_stamps *out);
+/** Is a truststore.location a folder (else a file, or not there)? */
+bool kn_tls_path_is_folder(const char *path);
 
 /** tls_store.c: whom to trust. */
 KC_NODISCARD kc_err kn_tls_store_trust(SSL_CTX *ctx, const kn_tls_settings *settings,

@@ -111,7 +111,7 @@ kc_err kn_work_start(kn_work *work, const kn_job_kind *kind, void *data, kc_erro
 
 void *kn_work_data(const kn_work *work)
 {
-    return work->job->data;
+    return work->job ? work->job->data : NULL;
 }
 
 void kn_work_end(kn_work *work)

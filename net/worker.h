@@ -33,7 +33,8 @@ typedef struct kn_work {
  * KC_ERR_NOMEM, KC_ERR_IO (no thread or descriptor), KC_ERR_STATE (a virtual loop has no threads). */
 KC_NODISCARD kc_err kn_work_start(kn_work *work, const kn_job_kind *kind, void *data,
                                   kc_error *err);
-/** What the call left; from `done` until kn_work_end(). */
+/** What the call left; from `done` until kn_work_end(). Before that the worker's, but for what both
+ * may touch. NULL: idle. */
 void *kn_work_data(const kn_work *work);
 /** Done with it, or not interested any more: `done` is not called after this. Never waits; idle is
  * allowed. */
