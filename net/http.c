@@ -215,11 +215,6 @@ static void run(void *data)
 
 /* ---- on the client's thread ---- */
 
-static const job *job_of(const kn_work *work)
-{
-    return kn_work_data(work);
-}
-
 static bool may_pass(CURLcode code)
 {
     switch ((int)code) {
@@ -248,6 +243,16 @@ static const char *why(const job *j)
     return j->why[0] ? j->why : api.strerror(j->code);
 }
 
+static const char *hint_of(CURLcode code)
+{
+    if (code == CURLE_PEER_FAILED_VERIFICATION || code == CURLE_SSL_CACERT_BADFILE)
+        return "; see ssl.truststore.location";
+    /* Plaintext, but also a CA of the same name that did not sign, has a text of OpenSSL's depths. */
+    if (code == CURLE_SSL_CONNECT_ERROR)
+        return "; does it speak TLS, and is its CA in ssl.truststore.location?";
+    return "";
+}
+
 kc_err kn_http_start(kn_work *work, const kn_http_post *post, kc_error *err)
 {
     static const kn_job_kind kind = {.run = run, .release = release};
@@ -259,14 +264,13 @@ kc_err kn_http_start(kn_work *work, const kn_http_post *post, kc_error *err)
 
 void kn_http_answer_get(const kn_work *work, kn_http_answer *answer_out)
 {
-    const job *j = job_of(work);
+    const job *j = kn_work_data(work);
     *answer_out = (kn_http_answer){
         .status = j->status,
         .body = kc_span(j->answer, j->answer_len),
         .may_pass = may_pass(j->code),
-        .is_trust =
-            j->code == CURLE_PEER_FAILED_VERIFICATION || j->code == CURLE_SSL_CACERT_BADFILE,
         .why = why(j),
+        .hint = hint_of(j->code),
     };
 }
 
@@ -299,7 +303,7 @@ kc_err kn_http_start(kn_work *work, const kn_http_post *post, kc_error *err)
 void kn_http_answer_get(const kn_work *work, kn_http_answer *answer_out)
 {
     (void)work;
-    *answer_out = (kn_http_answer){.why = "libcurl is left out of this build"};
+    *answer_out = (kn_http_answer){.why = "libcurl is left out of this build", .hint = ""};
 }
 
 void kn_http_end(kn_work *work)

@@ -30,9 +30,9 @@ typedef struct kn_http_post {
 typedef struct kn_http_answer {
     int status; /**< 0: none came, see why */
     kc_bytes body;
-    bool may_pass; /**< without an answer: another try may bring one         */
-    bool is_trust; /**< ... no trust in the server's certificate             */
-    const char *why;
+    bool may_pass;    /**< without an answer: another try may bring one         */
+    const char *why;  /**< ... what happened                                    */
+    const char *hint; /**< ... and what to look at; empty: nothing              */
 } kn_http_answer;
 
 /** False: no call will ever work, since the build lacks it (KC_WITH_OIDC). */

@@ -245,8 +245,7 @@ static void take_silence(kn_oidc *oidc, const kn_http_answer *answer)
 {
     char why[KN_HTTP_WHY_MAX], text[KN_HTTP_WHY_MAX];
     kb_text_printable(why, sizeof why, kc_str(answer->why));
-    snprintf(text, sizeof text, "%.160s%s", why,
-             answer->is_trust ? "; see ssl.truststore.location" : "");
+    snprintf(text, sizeof text, "%.120s%s", why, answer->hint);
     if (answer->may_pass)
         try_later(oidc, text);
     else

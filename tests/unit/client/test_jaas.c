@@ -68,7 +68,23 @@ START_TEST(extensions_come_with_the_token_module)
     refuse("OAUTHBEARER", OAUTH "extension_a1=\"x\";", "extension");
     refuse("OAUTHBEARER", OAUTH "extension_=\"x\";", "extension");
     refuse("OAUTHBEARER", OAUTH "extension_a=\"\x01hush\";", "extension");
-    refuse("OAUTHBEARER", OAUTH "clientSecret=\"hush\";", "clientSecret is not known");
+    refuse("OAUTHBEARER", OAUTH "password=\"hush\";", "password is not known");
+    refuse("PLAIN", PLAIN "clientSecret=\"hush\";", "clientSecret is not known");
+}
+END_TEST
+
+START_TEST(credentials_for_a_provider_come_with_the_token_module)
+{
+    ck_assert_int_eq(parse("OAUTHBEARER", OAUTH "clientId=\"id\" clientSecret='hush' "
+                                                "extension_a=\"b\" scope=\"read write\";"),
+                     KC_OK);
+    ck_assert_str_eq((const char *)jaas.client_id.data, "id");
+    ck_assert_str_eq((const char *)jaas.client_secret.data, "hush");
+    ck_assert_str_eq((const char *)jaas.scope.data, "read write");
+    ck_assert(kc_bytes_equal(kb_buf_bytes(&jaas.extensions), KC_STR("a=b\x01")));
+    end();
+    refuse("OAUTHBEARER", OAUTH "clientSecret=\"\";", "not empty");
+    refuse("OAUTHBEARER", OAUTH "clientSecret \"hush\";", "name=\"value\"");
 }
 END_TEST
 
