@@ -63,6 +63,11 @@ const char *broker_tls_folder(void)
     return environment("KC_KAFKA_TLS");
 }
 
+const char *broker_token_endpoint(void)
+{
+    return environment("KC_KAFKA_OIDC");
+}
+
 int broker_count(void)
 {
     int count = 1;

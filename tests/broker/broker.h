@@ -12,7 +12,7 @@ const char *broker_list(void);
 
 /** The same for a listener of the broker with --secure: SSL, MTLS (a client certificate is
  * required), SASL_PLAINTEXT, SASL_SSL, SASL_REAUTH (SASL_PLAINTEXT whose sessions end after 2 s,
- * without SCRAM-SHA-256). Users: alice/alice-secret, admin/admin-secret. */
+ * without SCRAM-SHA-256), SASL_OIDC (the same by OAUTHBEARER). Users: alice/alice-secret, admin/admin-secret. */
 const char *broker_list_of(const char *listener);
 
 /** Folder of ca.pem, client.pem, client.key. Skipped without. */
@@ -22,6 +22,10 @@ const char *broker_tls_folder(void);
 bool broker_is(const char *majors);
 /** Skipped unless it is. */
 void broker_only_on(const char *majors, const char *why);
+
+/** URL of the token endpoint whose tokens the listener SASL_OIDC takes, for clients NAME with NAME-secret;
+ * "?life=S" behind it: tokens that live S seconds. Its CA is ca.pem. Skipped without. */
+const char *broker_token_endpoint(void);
 
 /** Number of brokers in the list. */
 int broker_count(void);

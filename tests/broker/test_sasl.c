@@ -53,11 +53,32 @@ static void give_token(kc_client *client, void *user)
 
 /* ---- clients ---- */
 
+/** Where tokens are fetched, none are given. */
+static kc_token_fn token_fn_of(const char *const *properties)
+{
+    for (size_t i = 0; properties && properties[i]; i += 2)
+        if (strcmp(properties[i], "sasl.oauthbearer.token.endpoint.url") == 0)
+            return NULL;
+    return give_token;
+}
+
+static int fetches; /**< tokens that came from the provider */
+
+static void on_log(kc_log_level level, const char *line, void *user)
+{
+    (void)level, (void)user;
+    fetches += strstr(line, ": a token, good for ") != NULL;
+    ck_assert_msg(strstr(line, "-secret") == NULL, "%s", line);
+}
+
 static kc_client *open_client(const char *listener, const char *mechanism,
                               const char *const *properties)
 {
     kc_client *client = NULL;
-    kc_client_options options = {.size = sizeof options, .token_fn = give_token};
+    kc_client_options options = {.size = sizeof options,
+                                 .token_fn = token_fn_of(properties),
+                                 .log = on_log,
+                                 .log_level = KC_LOG_DEBUG};
     kc_config *config = kc_config_new();
     const char *const fixed[] = {"bootstrap.servers",
                                  broker_list_of(listener),
@@ -443,5 +464,103 @@ START_TEST(gssapi_sessions_are_renewed_under_records_with_fresh_tickets)
     const char *const bob[] = {"sasl.kerberos.keytab", in_kdc("bob.keytab"), "linger.ms", "0",
                                NULL};
     produce_through_renewals("SASL_GSSAPI", "GSSAPI", bob);
+}
+END_TEST
+
+/* ---- a provider ---- */
+
+#define PROVIDER_JAAS                                                                              \
+    "org.apache.kafka.common.security.oauthbearer.OAuthBearerLoginModule required "
+
+static char endpoint[256], ca[512];
+
+/** Properties for tokens of `life_s` seconds, then those of the caller. */
+static const char *const *by_provider(int life_s, const char *const *more)
+{
+    static const char *all[32];
+    size_t count = 0;
+    snprintf(endpoint, sizeof endpoint, "%s?life=%d", broker_token_endpoint(), life_s);
+    snprintf(ca, sizeof ca, "%s/ca.pem", broker_tls_folder());
+    const char *const fixed[] = {"sasl.oauthbearer.token.endpoint.url",
+                                 endpoint,
+                                 "ssl.truststore.location",
+                                 ca,
+                                 "sasl.login.retry.backoff.max.ms",
+                                 "1000",
+                                 NULL};
+    for (size_t i = 0; fixed[i]; i++)
+        all[count++] = fixed[i];
+    for (; *more; more++)
+        all[count++] = *more;
+    all[count] = NULL;
+    return all;
+}
+
+#define CLIENT_ID     "sasl.oauthbearer.client.credentials.client.id"
+#define CLIENT_SECRET "sasl.oauthbearer.client.credentials.client.secret"
+
+START_TEST(tokens_of_a_provider_authenticate)
+{
+    static const char *const plain[] = {CLIENT_ID, "alice", CLIENT_SECRET, "alice-secret", NULL};
+    static const char *const scoped[] = {CLIENT_ID,
+                                         "alice",
+                                         CLIENT_SECRET,
+                                         "alice-secret",
+                                         "sasl.oauthbearer.scope",
+                                         "kafka",
+                                         "sasl.oauthbearer.header.urlencode",
+                                         "true",
+                                         NULL};
+    static const char *const jaas[] = {
+        "sasl.jaas.config",
+        PROVIDER_JAAS "clientId=\"alice\" clientSecret=\"alice-secret\" scope=\"kafka\";", NULL};
+    const char *const *const ways[] = {plain, scoped, jaas};
+    for (size_t i = 0; i < 3; i++) {
+        kc_client *client = open_client("SASL_OIDC", "OAUTHBEARER", by_provider(60, ways[i]));
+        ck_assert_msg(ask(client) == KC_OK, "%s", error.text);
+        kc_client_free(client);
+    }
+    ck_assert_int_eq(fetches, 3);
+}
+END_TEST
+
+START_TEST(what_a_provider_refuses_is_told_in_its_words)
+{
+    refuse("SASL_OIDC", "OAUTHBEARER",
+           by_provider(
+               60, (const char *const[]){CLIENT_ID, "alice", CLIENT_SECRET, "bob-secret", NULL}),
+           "it answers 401 invalid_client (Client authentication failed)");
+    refuse("SASL_OIDC", "OAUTHBEARER",
+           by_provider(60, (const char *const[]){CLIENT_ID, "alice", CLIENT_SECRET, "alice-secret",
+                                                 "sasl.oauthbearer.scope", "other", NULL}),
+           "it answers 400 invalid_scope (No such scope)");
+    refuse(
+        "SASL_OIDC", "OAUTHBEARER",
+        by_provider(60, (const char *const[]){CLIENT_ID, "alice", CLIENT_SECRET, "alice-secret",
+                                              "ssl.truststore.location", "/nowhere/ca.pem", NULL}),
+        "see ssl.truststore.location");
+    refuse("SASL_OIDC", "OAUTHBEARER",
+           by_provider(60, (const char *const[]){"sasl.oauthbearer.token.endpoint.url",
+                                                 "https://127.0.0.1:1/token", CLIENT_ID, "alice",
+                                                 CLIENT_SECRET, "alice-secret", NULL}),
+           "Failed to connect to 127.0.0.1 port 1");
+}
+END_TEST
+
+START_TEST(tokens_that_the_broker_does_not_know_the_signer_of_are_refused)
+{
+    refuse("SASL_OIDC", "OAUTHBEARER", NULL, "the broker refused the token: {");
+}
+END_TEST
+
+/* Tokens of three seconds, sessions of two at most. */
+START_TEST(sessions_are_renewed_under_records_with_tokens_of_a_provider)
+{
+    produce_through_renewals(
+        "SASL_OIDC", "OAUTHBEARER",
+        by_provider(3, (const char *const[]){CLIENT_ID, "alice", CLIENT_SECRET, "alice-secret",
+                                             "linger.ms", "0", NULL}));
+    printf("%d tokens\n", fetches);
+    ck_assert_int_ge(fetches, 3);
 }
 END_TEST

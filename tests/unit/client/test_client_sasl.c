@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: LicenseRef-OfficeFlow
  * A client that authenticates: from its properties to the last error, in memory and virtual time. */
 #define _GNU_SOURCE // memmem
+#include "net/http.h"
 #include "tests/unit/client/fake_produce.h"
 #include "tests/unit/net/sasl_server.h"
 
@@ -210,6 +211,46 @@ START_TEST(what_is_missing_is_told_when_the_client_is_made)
            "give one of");
     refuse(PROPERTIES(SASL, "sasl.mechanism=OAUTHBEARER", "sasl.oauthbearer.token=hush hush"), NULL,
            "RFC 6750");
+}
+END_TEST
+
+#define ENDPOINT "sasl.oauthbearer.token.endpoint.url=https://idp/token"
+#define OAUTH    SASL, "sasl.mechanism=OAUTHBEARER"
+#define ID       "sasl.oauthbearer.client.credentials.client.id=a"
+#define HUSH     "sasl.oauthbearer.client.credentials.client.secret=hush"
+
+START_TEST(what_is_missing_to_fetch_tokens_is_told_when_the_client_is_made)
+{
+    if (!kn_http_is_built())
+        return;
+    refuse(PROPERTIES(OAUTH, ENDPOINT, ID, HUSH), on_token, "give one of");
+    refuse(PROPERTIES(OAUTH, ENDPOINT, ID, HUSH, "sasl.oauthbearer.token=hush"), NULL,
+           "give one of");
+    refuse(PROPERTIES(OAUTH, ENDPOINT, HUSH), NULL, "credentials.client.id, or clientId in");
+    refuse(PROPERTIES(OAUTH, ENDPOINT, ID), NULL, "client.secret, or clientSecret in");
+    refuse(PROPERTIES(OAUTH, ENDPOINT, ID, HUSH,
+                      "sasl.jaas.config=OAuthBearerLoginModule required clientSecret=hush;"),
+           NULL, "client.secret is set, and its option in sasl.jaas.config too");
+    refuse(PROPERTIES(OAUTH, "sasl.oauthbearer.token=hush",
+                      "sasl.jaas.config=OAuthBearerLoginModule required clientSecret=hush;"),
+           NULL, "need sasl.oauthbearer.token.endpoint.url");
+    refuse(PROPERTIES(OAUTH, ID, HUSH, "sasl.oauthbearer.token.endpoint.url=https://a:hush@idp"),
+           NULL, "not into the URL");
+    refuse(PROPERTIES(OAUTH, ENDPOINT, ID, HUSH, "ssl.truststore.location=a",
+                      "ssl.truststore.certificates=b"),
+           NULL, "both set");
+}
+END_TEST
+
+START_TEST(without_libcurl_in_the_build_the_endpoint_is_a_config_error)
+{
+    kc_config *config = kc_config_new();
+    kc_error err = {.code = KC_OK};
+    kc_err set = kc_config_set(config, "sasl.oauthbearer.token.endpoint.url", "https://idp", &err);
+    ck_assert_int_eq(set, kn_http_is_built() ? KC_OK : KC_ERR_CONFIG);
+    if (set != KC_OK)
+        ck_assert_ptr_nonnull(strstr(err.text, "left out of this build"));
+    kc_config_free(config);
 }
 END_TEST
 

@@ -306,7 +306,8 @@ START_TEST(what_a_later_release_brings_is_told_so)
     refuse(config, "enable.idempotence", "true", "later release");
     set(config, "enable.idempotence", "false");
     refuse(config, "sasl.kerberos.kinit.cmd", "kinit", "by itself, with sasl.kerberos.keytab");
-    refuse(config, "sasl.oauthbearer.token.endpoint.url", "http://x", "token_fn");
+    refuse(config, "sasl.oauthbearer.assertion.file", "x", "later release");
+    refuse(config, "sasl.oauthbearer.expected.audience", "x", "checked by brokers");
     refuse(config, "sasl.login.callback.handler.class", "x", "token_fn");
     refuse(config, "ssl.truststore.type", "JKS", "Java's own: convert");
     refuse(config, "ssl.keystore.type", "JKS", "Java's own: convert");
