@@ -147,6 +147,7 @@ typedef struct kn_conn_auth {
     int64_t renew_at_us;   /**< INT64_MAX: never, or under way      */
     int64_t ends_at_us;    /**< of the session                      */
     int64_t not_before_us; /**< nor may it be renewed              */
+    bool has_waited;       /**< for that, with a token             */
     int64_t used_us;       /**< last use before the renewal         */
     kp_sasl_handshake_req handshake;
     kp_sasl_authenticate_req authenticate;

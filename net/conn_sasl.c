@@ -248,15 +248,29 @@ static void send_handshake(kn_conn *conn)
 
 /* ---- from one state to the next ---- */
 
+static void begin_exchange(kn_conn *conn)
+{
+    kn_conn_auth *auth = &conn->auth;
+    kn_sasl_finish(&auth->sasl);
+    auth->state = KN_AUTH_PREPARING;
+    auth->rounds = 0;
+    auth->has_waited = false;
+    act(conn, kn_sasl_start(&auth->sasl));
+}
+
 void kn_conn_auth_quiet(kn_conn *conn)
 {
     if (conn->auth.state != KN_AUTH_QUIETING || conn->state != KN_CONN_READY ||
         kn_conn_load(conn) > 0)
         return;
-    if (kn_loop_now_us(conn->env->loop) >= conn->auth.not_before_us)
-        send_handshake(conn);
-    else
+    if (kn_loop_now_us(conn->env->loop) < conn->auth.not_before_us) {
+        conn->auth.has_waited = conn->env->sasl->mechanism->needs == KN_SASL_TOKEN;
         kn_conn_wake_by(conn, conn->auth.not_before_us);
+    } else if (conn->auth.has_waited) {
+        begin_exchange(conn); // its token is one of up to a second ago: there may be a better one
+    } else {
+        send_handshake(conn);
+    }
 }
 
 /** The mechanism has a message for the broker. */
@@ -302,10 +316,8 @@ void kn_conn_auth_start(kn_conn *conn)
     assert(auth->state == KN_AUTH_IDLE && is_live(conn));
     if (!auth->sasl.conf)
         kn_sasl_init(&auth->sasl, conn->env->sasl, conn->host, on_wake, conn);
-    auth->state = KN_AUTH_PREPARING;
-    auth->rounds = 0;
     auth->renew_at_us = INT64_MAX;
-    act(conn, kn_sasl_start(&auth->sasl));
+    begin_exchange(conn);
 }
 
 int64_t kn_conn_auth_timer(kn_conn *conn, int64_t now_us)

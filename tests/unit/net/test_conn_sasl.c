@@ -647,6 +647,26 @@ START_TEST(a_late_token_holds_nobody_up_until_the_session_ends)
 }
 END_TEST
 
+/* A session ends with its token; the next token comes while the renewal has to wait. */
+START_TEST(a_renewal_that_had_to_wait_takes_the_newest_token)
+{
+    fixture f;
+    init_pool(&f, "OAUTHBEARER", 1);
+    f.server.lifetime_ms = 300;
+    give_token(&f, "good.token");
+    rig_submit(&f.calls[0], 1);
+    rig_wait(&f.calls[0]);
+    rig_run(&f.r, 600);
+    ck_assert_uint_eq(f.server.successes, 1);
+    f.server.token = "better.token";
+    give_token(&f, "better.token");
+    rig_run(&f.r, 500);
+    ck_assert_uint_eq(f.server.successes, 2);
+    ck_assert_uint_eq(f.server.failures, 0);
+    cleanup(&f);
+}
+END_TEST
+
 START_TEST(a_connection_can_be_drained_in_any_phase_of_a_renewal)
 {
     for (int64_t us = 0; us < 20000; us += 1000) {
