@@ -96,7 +96,7 @@ class Handler(http.server.BaseHTTPRequestHandler):
             life = float(dict(urllib.parse.parse_qsl(url.query)).get("life", 60))
             now = time.time()
             token = self.server.signer.token({"iss": self.server.issuer, "aud": AUDIENCE, "sub": name, "iat": now,
-                                              "exp": now + life, "scope": form.get("scope", "")})
+                                              "exp": now + life, "scope": form.get("scope") or "kafka"})
             self.answer(200, {"access_token": token, "token_type": "Bearer", "expires_in": life})
 
     def log_message(self, *_):

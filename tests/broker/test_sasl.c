@@ -549,7 +549,8 @@ END_TEST
 
 START_TEST(tokens_that_the_broker_does_not_know_the_signer_of_are_refused)
 {
-    refuse("SASL_OIDC", "OAUTHBEARER", NULL, "the broker refused the token: {");
+    refuse("SASL_OIDC", "OAUTHBEARER", NULL,
+           "SASL authentication failed by OAUTHBEARER: {\"status\":\"invalid_token\"}");
 }
 END_TEST
 
