@@ -280,7 +280,9 @@ const kc_config_row kc_config_rows[] = {
     STRING("sasl.oauthbearer.token.endpoint.url", sasl_oauthbearer_token_endpoint_url, NULL,
            "https://..., http://...", false, CLIENT,
            "Where tokens for OAUTHBEARER are fetched, by the client credentials grant of OAuth 2.0 "
-           "(KIP-768). Certificates are checked by ssl.truststore.*, and always for the name. "
+           "(KIP-768). Its certificate is checked by the ssl.truststore.* in sasl.jaas.config, or "
+           "else "
+           "the properties of that name, and always for its name. "
            "Proxies are those of the environment (https_proxy, no_proxy). With http:// the secret "
            "goes in clear, which is warned of. Needs libcurl."),
     STRING("sasl.oauthbearer.client.credentials.client.id", sasl_oauthbearer_client_id, NULL, "",

@@ -100,6 +100,9 @@ static const module_option token_options[] = {
     {"clientId", TO(client_id)},
     {"clientSecret", TO(client_secret)},
     {"scope", TO(scope)},
+    {"ssl.truststore.location", TO(ca_location)},
+    {"ssl.truststore.certificates", TO(ca_certificates)},
+    {"ssl.truststore.type", MEANS_NOTHING}, // PEM, whatever it says
     {NULL, 0},
 };
 static const module_option ticket_options[] = {
@@ -220,9 +223,13 @@ kc_err kc_jaas_parse(kb_mem *mem, kc_bytes text, const char *mechanism, kc_jaas 
     lexer lex = {.in = text};
     kb_buf name;
     const login_module *module = NULL;
-    kb_buf *secrets[] = {&lex.text,          &name,           &out->username,      &out->password,
-                         &out->extensions,   &out->service,   &out->principal,     &out->keytab,
-                         &out->ticket_cache, &out->client_id, &out->client_secret, &out->scope};
+    kb_buf *secrets[] = {&lex.text,           &name,
+                         &out->username,      &out->password,
+                         &out->extensions,    &out->service,
+                         &out->principal,     &out->keytab,
+                         &out->ticket_cache,  &out->client_id,
+                         &out->client_secret, &out->scope,
+                         &out->ca_location,   &out->ca_certificates};
     for (size_t i = 0; i < sizeof secrets / sizeof secrets[0]; i++) {
         kb_buf_init(secrets[i], mem, VALUE_BYTES_MAX);
         secrets[i]->is_secret = true;
@@ -237,9 +244,10 @@ kc_err kc_jaas_parse(kb_mem *mem, kc_bytes text, const char *mechanism, kc_jaas 
 
 void kc_jaas_cleanup(kc_jaas *jaas)
 {
-    kb_buf *all[] = {&jaas->username,      &jaas->password,    &jaas->extensions, &jaas->client_id,
-                     &jaas->client_secret, &jaas->scope,       &jaas->service,    &jaas->principal,
-                     &jaas->keytab,        &jaas->ticket_cache};
+    kb_buf *all[] = {&jaas->username,    &jaas->password,        &jaas->extensions,
+                     &jaas->client_id,   &jaas->client_secret,   &jaas->scope,
+                     &jaas->ca_location, &jaas->ca_certificates, &jaas->service,
+                     &jaas->principal,   &jaas->keytab,          &jaas->ticket_cache};
     for (size_t i = 0; i < sizeof all / sizeof all[0]; i++)
         kb_buf_cleanup(all[i]);
 }

@@ -7,16 +7,17 @@
 
 /** What it says, of use to us. */
 typedef struct kc_jaas {
-    kb_buf username, password;                       /**< with a zero byte; len 0: not given */
-    kb_buf extensions;                               /**< "name=value" and a byte 1 each     */
-    kb_buf client_id, client_secret, scope;          /**< as username */
+    kb_buf username, password;              /**< with a zero byte; len 0: not given */
+    kb_buf extensions;                      /**< "name=value" and a byte 1 each     */
+    kb_buf client_id, client_secret, scope; /**< as username */
+    kb_buf ca_location, ca_certificates;    /**< likewise: ssl.truststore.*, of the provider */
     kb_buf service, principal, keytab, ticket_cache; /**< likewise    */
 } kc_jaas;
 
 /**
  * Parse `org.apache.kafka.common.security.plain.PlainLoginModule required username="..."
  * password="...";` (also ScramLoginModule, OAuthBearerLoginModule with clientId="..." clientSecret="..."
- * scope="..." extension_NAME="...", Krb5LoginModule with serviceName, principal, keyTab and ticketCache).
+ * scope="..." extension_NAME="..." and ssl.truststore.*, Krb5LoginModule with serviceName, principal, keyTab and ticketCache).
  *
  * @param mechanism  The module has to be its own.
  * Errors say where, and never quote a value. kc_jaas_cleanup() in any case.

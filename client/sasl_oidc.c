@@ -3,18 +3,20 @@
 #include "client/sasl.h"
 #include "protocol/base/error.h"
 
+static const char *text_of(const kb_buf *option)
+{
+    return option->len > 0 ? (const char *)option->data : NULL;
+}
+
 /** From the property, or else the option of sasl.jaas.config; NULL: from neither. */
 static kc_err choose(const char *property, const char *value, const kb_buf *option,
                      const char **out, kc_error *err)
 {
-    *out = value;
-    if (option->len == 0)
-        return KC_OK;
-    if (value)
+    *out = value ? value : text_of(option);
+    if (value && option->len > 0)
         return kb_error_set(err, KC_ERR_CONFIG,
                             "%s is set, and its option in sasl.jaas.config too: one must go",
                             property);
-    *out = (const char *)option->data;
     return KC_OK;
 }
 
@@ -29,6 +31,14 @@ static kc_err choose_all(const kc_settings *settings, const kc_jaas *jaas, kn_oi
                   &out->client_secret, err));
     KB_TRY(choose("sasl.oauthbearer.scope", settings->sasl_oauthbearer_scope, &jaas->scope,
                   &out->scope, err));
+    if (jaas->ca_location.len + jaas->ca_certificates.len > 0) { // the provider's own
+        out->ca_location = text_of(&jaas->ca_location);
+        out->ca_certificates = text_of(&jaas->ca_certificates);
+    }
+    if (out->ca_location && out->ca_certificates)
+        return kb_error_set(err, KC_ERR_CONFIG,
+                            "ssl.truststore.location and ssl.truststore.certificates are both set: "
+                            "one must go");
     if (!out->client_id || !out->client_secret)
         return kb_error_set(err, KC_ERR_CONFIG,
                             "sasl.oauthbearer.token.endpoint.url needs %s, or %s in "
@@ -70,10 +80,6 @@ kc_err kc_sasl_oidc_open(kc_client *client, const kc_jaas *jaas, kn_token_source
         .on_trouble = on_trouble,
         .user = client,
     };
-    if (options.ca_location && options.ca_certificates)
-        return kb_error_set(err, KC_ERR_CONFIG,
-                            "ssl.truststore.location and ssl.truststore.certificates are both set: "
-                            "one must go");
     KB_TRY(choose_all(settings, jaas, &options, err));
     return kn_oidc_new(&options, oidc_out, err);
 }

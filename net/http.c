@@ -11,6 +11,7 @@
 #ifdef KC_WITH_OIDC
 #include <curl/curl.h>
 #include <dlfcn.h>
+#include <openssl/crypto.h>
 #include <stdatomic.h>
 #include <stdlib.h>
 
@@ -211,6 +212,7 @@ static void run(void *data)
         j->status = (int)status;
     if (curl)
         api.cleanup(curl);
+    OPENSSL_thread_stop(); // what it keeps for this thread, whose own end nobody awaits
 }
 
 /* ---- on the client's thread ---- */

@@ -13,15 +13,15 @@
 
 /** What of the URL is shown. */
 #define NAME_BYTES_MAX 72
-/** Most bytes of id, secret or scope with what is made of them. */
-#define REQUEST_BYTES_MAX ((size_t)256 * 1024)
+/** Most bytes of id, secret or scope with what is made of them, and of certificates. */
+#define REQUEST_BYTES_MAX ((size_t)4 * 1024 * 1024)
 /** Scratch for an answer: its members once, names apart. */
 #define ARENA_BYTES ((size_t)1024 * 1024)
 
 struct kn_oidc {
     kn_oidc_options options;
     char name[NAME_BYTES_MAX]; /**< URL without its query, as errors show it */
-    kb_buf form, authorization, secret, extensions;
+    kb_buf form, authorization, secret, extensions, ca_location, ca_certificates;
     kn_work work;
     kn_timer timer;
     int64_t began_us; /**< of the first try */
@@ -77,10 +77,18 @@ static kc_err check(const kn_oidc_options *options, kc_error *err)
 static void on_called(kn_work *work);
 static void on_timer(kn_timer *timer);
 
+/** With its zero byte; nothing of NULL. */
+static void put_text(kb_buf *out, const char *text)
+{
+    if (text)
+        kb_buf_put(out, text, strlen(text) + 1);
+}
+
 static kc_err fill(kn_oidc *oidc)
 {
     const kn_oidc_options *options = &oidc->options;
-    kb_buf *bufs[] = {&oidc->form, &oidc->authorization, &oidc->secret, &oidc->extensions};
+    kb_buf *bufs[] = {&oidc->form,       &oidc->authorization, &oidc->secret,
+                      &oidc->extensions, &oidc->ca_location,   &oidc->ca_certificates};
     for (size_t i = 0; i < sizeof bufs / sizeof bufs[0]; i++) {
         kb_buf_init(bufs[i], options->mem, REQUEST_BYTES_MAX);
         bufs[i]->is_secret = true;
@@ -90,6 +98,8 @@ static kc_err fill(kn_oidc *oidc)
                               options->is_encoded);
     kb_buf_put_bytes(&oidc->secret, kc_str(options->client_secret));
     kb_buf_put_bytes(&oidc->extensions, options->extensions);
+    put_text(&oidc->ca_location, options->ca_location);
+    put_text(&oidc->ca_certificates, options->ca_certificates);
     for (size_t i = 0; i < sizeof bufs / sizeof bufs[0]; i++)
         if (bufs[i]->err != KC_OK)
             return bufs[i]->err;
@@ -109,6 +119,8 @@ kc_err kn_oidc_new(const kn_oidc_options *options, kn_oidc **oidc_out, kc_error 
                       kc_span(options->url, strcspn(options->url, "?#")));
     kc_err filled = fill(oidc);
     oidc->options.client_id = oidc->options.client_secret = oidc->options.scope = NULL;
+    oidc->options.ca_location = (const char *)oidc->ca_location.data;
+    oidc->options.ca_certificates = (const char *)oidc->ca_certificates.data;
     if (filled != KC_OK) {
         kn_oidc_free(oidc);
         return kb_error_code(err, filled);
@@ -132,6 +144,8 @@ void kn_oidc_free(kn_oidc *oidc)
     kb_buf_cleanup(&oidc->authorization);
     kb_buf_cleanup(&oidc->secret);
     kb_buf_cleanup(&oidc->extensions);
+    kb_buf_cleanup(&oidc->ca_location);
+    kb_buf_cleanup(&oidc->ca_certificates);
     kb_mem_free(oidc->options.mem, oidc);
 }
 

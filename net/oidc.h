@@ -26,7 +26,7 @@ typedef struct kn_oidc_options {
     const char *scope;                         /**< NULL: none                        */
     kc_bytes extensions;                       /**< given with each token; copied     */
     bool is_encoded;                           /**< see kn_oidc_put_authorization()   */
-    const char *ca_location, *ca_certificates; /**< as in kn_http_post; outlive it */
+    const char *ca_location, *ca_certificates; /**< as in kn_http_post; copied */
     int32_t connect_timeout_ms, read_timeout_ms;
     int32_t retry_backoff_ms;
     int32_t retry_backoff_max_ms; /**< longest wait, and longest time of all tries up to one   */

@@ -76,8 +76,12 @@ END_TEST
 START_TEST(credentials_for_a_provider_come_with_the_token_module)
 {
     ck_assert_int_eq(parse("OAUTHBEARER", OAUTH "clientId=\"id\" clientSecret='hush' "
-                                                "extension_a=\"b\" scope=\"read write\";"),
+                                                "extension_a=\"b\" scope=\"read write\" "
+                                                "ssl.truststore.location=\"idp.pem\" "
+                                                "ssl.truststore.type=PEM;"),
                      KC_OK);
+    ck_assert_str_eq((const char *)jaas.ca_location.data, "idp.pem");
+    ck_assert_uint_eq(jaas.ca_certificates.len, 0);
     ck_assert_str_eq((const char *)jaas.client_id.data, "id");
     ck_assert_str_eq((const char *)jaas.client_secret.data, "hush");
     ck_assert_str_eq((const char *)jaas.scope.data, "read write");

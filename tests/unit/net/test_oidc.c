@@ -298,6 +298,25 @@ START_TEST(a_provider_that_is_slow_or_down_is_named_with_the_cause)
 }
 END_TEST
 
+START_TEST(a_proxy_of_the_environment_is_asked)
+{
+    static const char *const script[] = {TOKEN, NULL};
+    char proxy[64];
+    world w;
+    begin(&w);
+    serve(&w, script, NULL);
+    snprintf(proxy, sizeof proxy, "http://127.0.0.1:%d", w.server.port);
+    setenv("http_proxy", proxy, 1);
+    snprintf(w.url, sizeof w.url, "http://idp.invalid/token");
+    open_oidc(&w);
+    ck_assert_msg(get(&w) == KC_OK, "%s", w.error.text);
+    unsetenv("http_proxy");
+    http_server_stop(&w.server);
+    ck_assert(has(w.server.request, "POST http://idp.invalid/token HTTP/1.1"));
+    end(&w);
+}
+END_TEST
+
 /* ---- TLS ---- */
 
 static void write_file(char path[64], const char *text)
