@@ -52,7 +52,6 @@ typedef struct kc_settings {
     const char *sasl_oauthbearer_client_id; /**< ...client.credentials.client.id */
     const char *sasl_oauthbearer_client_secret;
     const char *sasl_oauthbearer_scope;
-    bool sasl_oauthbearer_header_urlencode;
     int32_t sasl_login_connect_timeout_ms;
     int32_t sasl_login_read_timeout_ms;
     int32_t sasl_login_retry_backoff_ms;
@@ -77,6 +76,7 @@ typedef struct kc_settings {
     const char *ssl_protocol;
     const char *ssl_cipher_suites; /**< list; empty: OpenSSL's */
     bool ssl_verifies_host;        /**< of ssl.endpoint.identification.algorithm */
+    bool sasl_oauthbearer_header_urlencode;
 
     /* producer */
     int32_t acks; /**< -1, 0, 1 */

@@ -321,7 +321,8 @@ END_TEST
 
 static void write_file(char path[64], const char *text)
 {
-    strcpy(path, "/tmp/kc-oidc-XXXXXX");
+    const char *folder = getenv("TMPDIR");
+    snprintf(path, 64, "%s/kc-oidc-XXXXXX", folder && strlen(folder) < 48 ? folder : P_tmpdir);
     int fd = mkstemp(path);
     ck_assert_int_ge(fd, 0);
     FILE *file = fdopen(fd, "w");
