@@ -8,20 +8,15 @@
 #include <stdarg.h>
 #include <stdio.h>
 
-#define LINE_MAX_BYTES 1024
-
 void kb_explain_line(kb_explain *out, const char *fmt, ...)
 {
-    char line[LINE_MAX_BYTES + 1];
+    char line[KB_LINE_BYTES_MAX + 1];
     va_list args;
     va_start(args, fmt);
-    int len = vsnprintf(line, sizeof line, fmt, args);
+    bool is_made = kb_text_line(line, fmt, args);
     va_end(args);
-    if (len < 0)
+    if (!is_made)
         return;
-    if (len > LINE_MAX_BYTES)
-        line[kb_utf8_cut(kc_span(line, LINE_MAX_BYTES))] = 0;
-    kb_text_tame(line);
     out->lines++;
     out->fn(kc_str(line), out->user);
 }

@@ -4,6 +4,7 @@
 #include "protocol/base/text.h"
 
 #include <math.h>
+#include <stdio.h>
 #include <stdlib.h>
 
 /* UTF-8 */
@@ -482,6 +483,17 @@ void kb_text_tame(char *line)
         if ((unsigned char)*p < 0x20 || *p == 0x7f)
             *p = ' ';
     }
+}
+
+bool kb_text_line(char out[KB_LINE_BYTES_MAX + 1], const char *fmt, va_list args)
+{
+    int len = vsnprintf(out, KB_LINE_BYTES_MAX + 1, fmt, args);
+    if (len < 0)
+        return false;
+    if (len > KB_LINE_BYTES_MAX)
+        out[kb_utf8_cut(kc_span(out, KB_LINE_BYTES_MAX))] = 0;
+    kb_text_tame(out);
+    return true;
 }
 
 kc_bytes kb_text_trim(kc_bytes text)

@@ -5,6 +5,8 @@
 
 #include "protocol/base/buf.h"
 
+#include <stdarg.h>
+
 /** Strict (RFC 3629): no surrogates, no over-long forms. */
 bool kb_utf8_is_valid(kc_bytes text);
 /** Bytes of the one character at `ptr`, `len` > 0 bytes being there; 0: invalid. */
@@ -53,6 +55,10 @@ size_t kb_text_printable(char *out, size_t cap, kc_bytes text);
 /** Control characters of a line become blanks: names and texts come from brokers, and none may forge a second
  * line or drive a terminal. */
 void kb_text_tame(char *line);
+/** Longest line of a log or an explanation. */
+#define KB_LINE_BYTES_MAX 1024
+/** One such line, tamed, and cut between characters where it is too long. False: the format failed. */
+bool kb_text_line(char out[KB_LINE_BYTES_MAX + 1], const char *fmt, va_list args) KC_PRINTF(2, 0);
 /** Take what stands before the next `separator` off the front of `*rest`; false when `*rest` was
  * null (used up). Three pieces of "a,,b"; one empty piece of "". */
 bool kb_text_split(kc_bytes *rest, char separator, kc_bytes *piece);

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: LicenseRef-OfficeFlow
  * A client behind a proxy: every connection goes through it, TLS too, and a wrong password is told at once. */
 #define _GNU_SOURCE // memmem
+#include "tests/unit/base/secret_alloc.h"
 #include "tests/unit/client/fake_broker.h"
 #include "tests/unit/net/proxy_relay.h"
 #include "tests/unit/net/tls_world.h"
@@ -161,49 +162,21 @@ START_TEST(a_proxy_that_comes_back_is_used_again)
 }
 END_TEST
 
-static size_t leaks; /**< blocks given back with a secret in them */
-
-static void look(const void *ptr)
-{
-    size_t size = *(const size_t *)ptr; /* kb_mem's prefix */
-    leaks += memmem(ptr, size, "open-sesame", 11) != NULL ||
-             memmem(ptr, size, "YWxpY2U6b3Blbi1zZXNhbWU=", 24) != NULL;
-}
-
-static void *plain_malloc(size_t size, void *user)
-{
-    (void)user;
-    return malloc(size);
-}
-
-static void *look_and_realloc(void *ptr, size_t size, void *user)
-{
-    (void)user;
-    look(ptr);
-    return realloc(ptr, size);
-}
-
-static void look_and_free(void *ptr, void *user)
-{
-    (void)user;
-    look(ptr);
-    free(ptr);
-}
-
 START_TEST(no_memory_that_is_given_back_holds_the_password)
 {
-    static const kc_alloc looking = {plain_malloc, look_and_realloc, look_and_free, NULL};
+    static const char *const texts[] = {"open-sesame", "YWxpY2U6b3Blbi1zZXNhbWU=", NULL};
     static const char *const urls[] = {"socks5://alice:open-sesame@relay",
                                        "http://alice:open-sesame@relay:1080"};
+    secret_texts = texts;
     for (size_t i = 0; i < 4; i++) {
-        leaks = 0;
-        kc_client *client = begin_with(urls[i % 2], &looking);
+        secret_leaks = 0;
+        kc_client *client = begin_with(urls[i % 2], &secret_alloc);
         relay.secret = i < 2 ? "alice:open-sesame" : "alice:another";
         ask(client, on_metadata);
         ck_assert(fake_run_until(cluster, &is_done, 5000));
         ck_assert_int_eq(error.code, i < 2 ? KC_OK : KC_ERR_AUTH);
         end(client);
-        ck_assert_msg(leaks == 0, "%s: %zu blocks", urls[i % 2], leaks);
+        ck_assert_msg(secret_leaks == 0, "%s: %zu blocks", urls[i % 2], secret_leaks);
     }
 }
 END_TEST

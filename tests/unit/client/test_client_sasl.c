@@ -2,6 +2,7 @@
  * A client that authenticates: from its properties to the last error, in memory and virtual time. */
 #define _GNU_SOURCE // memmem
 #include "net/http.h"
+#include "tests/unit/base/secret_alloc.h"
 #include "tests/unit/client/fake_produce.h"
 #include "tests/unit/net/sasl_server.h"
 
@@ -455,38 +456,9 @@ START_TEST(records_fail_at_once_with_the_true_cause_when_nobody_lets_us_in)
 }
 END_TEST
 
-static size_t leaks; /**< blocks given back with a secret in them */
-
-static void look(const void *ptr)
-{
-    /* kb_mem's prefix says the size. */
-    size_t size = *(const size_t *)ptr;
-    leaks += memmem(ptr, size, "alice-secret", 12) || memmem(ptr, size, "good.token", 10);
-}
-
-static void *plain_malloc(size_t size, void *user)
-{
-    (void)user;
-    return malloc(size);
-}
-
-static void *look_and_realloc(void *ptr, size_t size, void *user)
-{
-    (void)user;
-    look(ptr);
-    return realloc(ptr, size);
-}
-
-static void look_and_free(void *ptr, void *user)
-{
-    (void)user;
-    look(ptr);
-    free(ptr);
-}
-
 START_TEST(no_memory_that_is_given_back_holds_a_secret)
 {
-    static const kc_alloc looking = {plain_malloc, look_and_realloc, look_and_free, NULL};
+    static const char *const texts[] = {"alice-secret", "good.token", NULL};
     static const char *const ways[][6] = {
         {SASL, "sasl.mechanism=PLAIN", "sasl.username=alice", "sasl.password=alice-secret"},
         {SASL, "sasl.mechanism=SCRAM-SHA-256", "sasl.username=alice", "sasl.password=alice-secret"},
@@ -494,12 +466,13 @@ START_TEST(no_memory_that_is_given_back_holds_a_secret)
          "sasl.jaas.config=PlainLoginModule required username=alice password=\"alice-secret\";"},
         {SASL, "sasl.mechanism=OAUTHBEARER", "sasl.oauthbearer.token=good.token"},
     };
-    leaks = 0;
+    secret_texts = texts;
+    secret_leaks = 0;
     for (size_t i = 0; i < sizeof ways / sizeof ways[0]; i++) {
         world w;
         begin(&w);
         w.server.lifetime_ms = 2000;
-        alloc = &looking;
+        alloc = &secret_alloc;
         open_or_fail(&w, ways[i], NULL);
         alloc = NULL;
         ck_assert_int_eq(call(&w, 1000), KC_OK);
@@ -509,7 +482,7 @@ START_TEST(no_memory_that_is_given_back_holds_a_secret)
             ck_assert_int_eq(kc_client_set_credentials(w.client, "alice", "alice-secret2", NULL),
                              KC_OK);
         end(&w);
-        ck_assert_msg(leaks == 0, "%s: %zu blocks", ways[i][1], leaks);
+        ck_assert_msg(secret_leaks == 0, "%s: %zu blocks", ways[i][1], secret_leaks);
     }
 }
 END_TEST
