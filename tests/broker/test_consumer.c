@@ -152,7 +152,6 @@ END_TEST
 
 START_TEST(read_committed_leaves_out_what_was_aborted)
 {
-    broker_only_on("34", "scripts/kafka starts a Kafka 2 that serves no transactions");
     char topic[64], id[64];
     broker_unique_name(topic, sizeof topic, "transactions");
     broker_unique_name(id, sizeof id, "transactional");

@@ -128,13 +128,6 @@ static kc_err ask(kc_client *client)
     return a.error.code;
 }
 
-#define NO_SCRAM "Kafka 2 has SCRAM only with ZooKeeper"
-
-static bool has_scram(void)
-{
-    return broker_is("34");
-}
-
 static void check_in(const char *mechanism, const char *const *properties)
 {
     kc_client *client = open_client("SASL_PLAINTEXT", mechanism, properties);
@@ -151,12 +144,10 @@ START_TEST(each_mechanism_authenticates)
         "password=\"admin-secret\";",
         NULL};
     check_in("PLAIN", alice);
+    check_in("SCRAM-SHA-256", alice);
+    check_in("SCRAM-SHA-512", alice);
+    check_in("SCRAM-SHA-512", jaas);
     check_in("OAUTHBEARER", NULL);
-    if (has_scram()) {
-        check_in("SCRAM-SHA-256", alice);
-        check_in("SCRAM-SHA-512", alice);
-        check_in("SCRAM-SHA-512", jaas);
-    }
     ck_assert_int_eq(asks, 1);
 }
 END_TEST
@@ -172,8 +163,6 @@ START_TEST(each_mechanism_authenticates_inside_of_tls)
     const char *const without_name[] = {"security.protocol", "SASL_SSL", "ssl.truststore.location",
                                         ca, NULL};
     for (size_t i = 0; i < sizeof mechanisms / sizeof mechanisms[0]; i++) {
-        if (mechanisms[i][0] == 'S' && !has_scram())
-            continue;
         kc_client *client = open_client("SASL_SSL", mechanisms[i], i < 3 ? over_tls : without_name);
         ck_assert_msg(ask(client) == KC_OK, "%s", error.text);
         kc_client_free(client);
@@ -203,18 +192,16 @@ START_TEST(what_the_broker_refuses_is_told_in_its_words)
     refuse("SASL_PLAINTEXT", "PLAIN", wrong,
            "SASL authentication failed as alice by PLAIN: Authentication failed: Invalid username "
            "or password");
-    if (has_scram()) {
-        refuse("SASL_PLAINTEXT", "SCRAM-SHA-256", wrong,
-               "SASL authentication failed as alice by SCRAM-SHA-256: Authentication failed during "
-               "authentication due to invalid credentials with SASL mechanism SCRAM-SHA-256");
-        refuse("SASL_PLAINTEXT", "SCRAM-SHA-512", nobody,
-               "SASL authentication failed as nobody by SCRAM-SHA-512: Authentication failed");
-    }
+    refuse("SASL_PLAINTEXT", "SCRAM-SHA-256", wrong,
+           "SASL authentication failed as alice by SCRAM-SHA-256: Authentication failed during "
+           "authentication due to invalid credentials with SASL mechanism SCRAM-SHA-256");
+    refuse("SASL_PLAINTEXT", "SCRAM-SHA-512", nobody,
+           "SASL authentication failed as nobody by SCRAM-SHA-512: Authentication failed");
     token_life_ms = -100000;
     refuse("SASL_PLAINTEXT", "OAUTHBEARER", NULL, "SASL authentication failed by OAUTHBEARER: {");
     token_life_ms = 3600000;
     refuse("SASL_REAUTH", "SCRAM-SHA-256", nobody, "the broker offers ");
-    ck_assert_ptr_nonnull(strstr(error.text, has_scram() ? "SCRAM-SHA-512" : "OAUTHBEARER"));
+    ck_assert_ptr_nonnull(strstr(error.text, "SCRAM-SHA-512"));
 }
 END_TEST
 
@@ -235,7 +222,6 @@ END_TEST
 START_TEST(credentials_are_mended_at_run_time)
 {
     static const char *const wrong[] = {"sasl.username", "alice", "sasl.password", "old", NULL};
-    broker_only_on("34", NO_SCRAM);
     kc_client *client = open_client("SASL_PLAINTEXT", "SCRAM-SHA-512", wrong);
     ck_assert_int_eq(ask(client), KC_ERR_AUTH);
     ck_assert_int_eq(kc_client_set_credentials(client, "alice", "alice-secret", &error), KC_OK);
@@ -339,7 +325,6 @@ END_TEST
 START_TEST(scram_sessions_are_renewed_under_records)
 {
     static const char *const alice[] = {PASSWORD("alice"), "linger.ms", "0", NULL};
-    broker_only_on("34", NO_SCRAM);
     produce_through_renewals("SASL_REAUTH", "SCRAM-SHA-512", alice);
 }
 END_TEST
@@ -368,7 +353,6 @@ START_TEST(a_changed_password_costs_no_record)
 {
     flow r;
     char user[64];
-    broker_only_on("34", NO_SCRAM);
     broker_unique_name(user, sizeof user, "user");
     set_password(user, "one");
     flow_open(&r, "SASL_REAUTH", "SCRAM-SHA-512",
