@@ -91,7 +91,7 @@ END_TEST
 
 static long long switches_of(const char *thread)
 {
-    char path[128], line[128];
+    char path[320], line[128];
     long long switches = -1;
     snprintf(path, sizeof path, "/proc/self/task/%s/status", thread);
     FILE *file = fopen(path, "r");
@@ -106,7 +106,7 @@ static long long switches_of(const char *thread)
 
 START_TEST(a_started_client_has_one_thread_that_sleeps_when_there_is_no_work)
 {
-    char id[32];
+    char id[256];
     kc_error err = {0};
     int before = threads(NULL, 0);
     open_client();

@@ -94,7 +94,7 @@ const char *tls_path(tls_world *world, const char *name)
     static char paths[8][256];
     static int next;
     char *path = paths[next++ % 8];
-    snprintf(path, sizeof paths[0], "%s/%s", world->folder, name);
+    ck_assert_int_lt(snprintf(path, sizeof paths[0], "%s/%s", world->folder, name), 256);
     return path;
 }
 
