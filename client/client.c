@@ -315,11 +315,11 @@ int kc_client_fd(const kc_client *client)
 kc_err kc_client_dispatch(kc_client *client, int timeout_ms)
 {
     if (kc_client_is_elsewhere(client) || client->in_dispatch)
-        return KC_ERR_STATE;
+        return kn_loop_is_forked(client->loop) ? KC_ERR_FORKED : KC_ERR_STATE;
     bool is_busy = false;
     client->in_dispatch = true;
     kc_err result = kn_loop_turn(client->loop, timeout_ms, &is_busy);
-    if (client->thread)
+    if (client->thread && result == KC_OK)
         kc_thread_take(client);
     client->in_dispatch = false;
     if (result != KC_OK)

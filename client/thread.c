@@ -64,6 +64,7 @@ struct kc_thread {
     uint64_t posted_bytes; /**< ever; under the mutex                 */
     bool is_woken;         /**< since it looked last; under the mutex */
     kb_list runs;          /**< oldest first; under the mutex         */
+    size_t callers;        /**< of kc_client_run(); under the mutex   */
     bool is_stopping;      /**< under the mutex                       */
     /* the client's thread alone */
     post_queue taking;
@@ -97,9 +98,10 @@ kc_err kc_thread_reserve(kc_client *client, size_t bytes, const kc_post_kind *ki
     bytes = round_up(sizeof(posted) + bytes);
     pthread_mutex_lock(&thread->mutex);
     post_queue *queue = &thread->filling;
-    if (bytes > KC_THREAD_QUEUE_BYTES - queue->len) {
+    if (thread->is_stopping || bytes > KC_THREAD_QUEUE_BYTES - queue->len) {
+        kc_err refused = thread->is_stopping ? KC_ERR_STATE : KC_ERR_BUFFER_FULL;
         pthread_mutex_unlock(&thread->mutex);
-        return KC_ERR_BUFFER_FULL;
+        return refused;
     }
     posted *item = (posted *)(void *)(queue->data + queue->len);
     *item = (posted){.bytes = bytes, .kind = kind};
@@ -193,17 +195,36 @@ static void step_over(kc_thread *thread, const posted *item)
     thread->taken_bytes += item->bytes;
 }
 
-void kc_thread_take(kc_client *client)
+/** False: there is no room. The next turn tries again: acknowledgements make some. */
+static bool take_all(kc_client *client)
 {
     kc_thread *thread = client->thread;
-    do {
-        while (thread->taken < thread->taking.len) {
-            const posted *item = next_item(thread);
-            if (!item->kind->take(client, item->data))
-                return; /* the next turn tries again: acknowledgements make room */
-            step_over(thread, item);
-        }
-    } while (swap(thread));
+    while (thread->taken < thread->taking.len) {
+        const posted *item = next_item(thread);
+        if (!item->kind->take(client, item->data))
+            return false;
+        step_over(thread, item);
+    }
+    return true;
+}
+
+/** What came meanwhile is for the next turn: else calls that post themselves anew, or threads that
+ * are quicker than this one, would keep it from its sockets. */
+static void wake_for_more(kc_client *client)
+{
+    kc_thread *thread = client->thread;
+    pthread_mutex_lock(&thread->mutex);
+    bool has_more = thread->filling.len > 0;
+    thread->is_woken = has_more;
+    pthread_mutex_unlock(&thread->mutex);
+    if (has_more)
+        kn_loop_wake(client->loop);
+}
+
+void kc_thread_take(kc_client *client)
+{
+    if (take_all(client) && swap(client->thread) && take_all(client))
+        wake_for_more(client);
 }
 
 /* ---- waiting for it ---- */
@@ -211,16 +232,17 @@ void kc_thread_take(kc_client *client)
 kc_err kc_client_run(kc_client *client, kc_post_fn fn, void *user)
 {
     kc_thread *thread = client->thread;
+    if (kn_loop_is_forked(client->loop))
+        return KC_ERR_FORKED;
     if (!kc_client_is_elsewhere(client)) {
         if (client->in_dispatch)
             return KC_ERR_STATE;
         fn(client, user);
         return KC_OK;
     }
-    if (is_forked(thread))
-        return KC_ERR_FORKED;
     waiting_run run = {.fn = fn, .user = user};
     pthread_mutex_lock(&thread->mutex);
+    thread->callers++;
     if (thread->is_stopping) {
         run.err = KC_ERR_STATE;
         run.is_done = true;
@@ -230,6 +252,8 @@ kc_err kc_client_run(kc_client *client, kc_post_fn fn, void *user)
     }
     while (!run.is_done)
         pthread_cond_wait(&thread->ended, &thread->mutex);
+    if (--thread->callers == 0 && thread->is_stopping)
+        pthread_cond_broadcast(&thread->ended);
     pthread_mutex_unlock(&thread->mutex);
     return run.err;
 }
@@ -254,7 +278,7 @@ static void finish_run(kc_thread *thread, waiting_run *run)
     pthread_mutex_unlock(&thread->mutex);
 }
 
-/** The thread ends by itself: nobody waits for it. */
+/** The thread ends: nobody waits for it, nothing is handed over to it. */
 static void fail_runs(kc_thread *thread)
 {
     pthread_mutex_lock(&thread->mutex);
@@ -266,6 +290,24 @@ static void fail_runs(kc_thread *thread)
     }
     pthread_cond_broadcast(&thread->ended);
     pthread_mutex_unlock(&thread->mutex);
+}
+
+/** What was handed over and can't be sent now, for there is no room: told as failed. Nothing is handed
+ * over any more. */
+static void fail_rest(kc_client *client)
+{
+    kc_thread *thread = client->thread;
+    kc_error error;
+    kb_error_set(&error, KC_ERR_CLOSED,
+                 "the client's thread was stopped while buffer.memory was "
+                 "full: flush before kc_client_stop()");
+    client->in_dispatch = true;
+    for (kc_thread_take(client); thread->taken < thread->taking.len; kc_thread_take(client)) {
+        const posted *item = next_item(thread);
+        item->kind->fail(item->data, &error);
+        step_over(thread, item);
+    }
+    client->in_dispatch = false;
 }
 
 static void *work(void *user)
@@ -285,9 +327,12 @@ static void *work(void *user)
         if (turned != KC_OK && turned != KC_ERR_AGAIN) {
             kb_log_line(&client->log, KC_LOG_ERROR, "the client's thread ends: %s",
                         kc_err_text(turned));
-            fail_runs(thread);
             break;
         }
+    }
+    if (!is_forked(thread)) { /* a child may hold what another thread has locked */
+        fail_runs(thread);
+        fail_rest(client);
     }
     return NULL;
 }
@@ -344,21 +389,6 @@ kc_err kc_client_start(kc_client *client, kc_error *err)
     return KC_ERR_IO;
 }
 
-/** What was handed over and can't be sent now, for there is no room: told as failed. */
-static void fail_rest(kc_client *client)
-{
-    kc_thread *thread = client->thread;
-    kc_error error;
-    kb_error_set(&error, KC_ERR_CLOSED,
-                 "the client's thread was stopped while buffer.memory was "
-                 "full: flush before kc_client_stop()");
-    for (kc_thread_take(client); thread->taken < thread->taking.len; kc_thread_take(client)) {
-        const posted *item = next_item(thread);
-        item->kind->fail(item->data, &error);
-        step_over(thread, item);
-    }
-}
-
 kc_err kc_client_stop(kc_client *client)
 {
     kc_thread *thread = client->thread;
@@ -371,9 +401,10 @@ kc_err kc_client_stop(kc_client *client)
     pthread_mutex_unlock(&thread->mutex);
     kn_loop_wake(client->loop);
     pthread_join(thread->id, NULL);
-    client->in_dispatch = true;
-    fail_rest(client);
-    client->in_dispatch = false;
+    pthread_mutex_lock(&thread->mutex);
+    while (thread->callers > 0) /* they were told, and are about to leave */
+        pthread_cond_wait(&thread->ended, &thread->mutex);
+    pthread_mutex_unlock(&thread->mutex);
     kc_thread_end(client);
     return KC_OK;
 }

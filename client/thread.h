@@ -29,7 +29,8 @@ static inline bool kc_client_is_elsewhere(const kc_client *client)
 }
 
 /** Begin to hand over an item of `bytes`, 16-byte aligned: fill it in, then kc_thread_commit(), soon:
- * the queue is locked meanwhile. KC_ERR_BUFFER_FULL, KC_ERR_FORKED: nothing was begun. */
+ * the queue is locked meanwhile. KC_ERR_BUFFER_FULL, KC_ERR_STATE (being stopped), KC_ERR_FORKED:
+ * nothing was begun. */
 KC_NODISCARD kc_err kc_thread_reserve(kc_client *client, size_t bytes, const kc_post_kind *kind,
                                       void **item_out);
 void kc_thread_commit(kc_client *client);

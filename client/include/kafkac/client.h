@@ -115,12 +115,14 @@ typedef void (*kc_post_fn)(kc_client *client, void *user);
  */
 KC_API KC_NODISCARD kc_err kc_client_start(kc_client *client, kc_error *err);
 /** End it; the client belongs to the caller again. Waits for a callback that runs, not for the
- * network; what was handed over and finds no room in buffer.memory is told as KC_ERR_CLOSED.
+ * network; what was posted is called, and what was handed over and finds no room in buffer.memory is
+ * told as KC_ERR_CLOSED, still on that thread. Who waits in kc_client_run() is let go first; of the
+ * other calls none may be under way when this returns.
  * KC_OK, KC_ERR_STATE (not started, or on that thread), KC_ERR_FORKED. */
 KC_API kc_err kc_client_stop(kc_client *client);
 /** Call `fn` on the client's thread, from dispatch, in the order of the sends and posts of this
- * thread; returns at once. KC_OK: exactly once. KC_ERR_STATE (not started), KC_ERR_BUFFER_FULL,
- * KC_ERR_FORKED. Any thread. */
+ * thread; returns at once. KC_OK: exactly once. KC_ERR_STATE (not started, or being stopped),
+ * KC_ERR_BUFFER_FULL, KC_ERR_FORKED. Any thread. */
 KC_API KC_NODISCARD kc_err kc_client_post(kc_client *client, kc_post_fn fn, void *user);
 /** Call `fn` on the client's thread outside of dispatch, where blocking helpers are allowed (admin
  * calls, commits, close), and wait until it returned. Without a thread, or on it, `fn` is called at

@@ -212,7 +212,217 @@ START_TEST(in_a_forked_child_every_call_says_so_and_free_is_safe)
                        kc_producer_flush(producer, -1) == KC_ERR_FORKED &&
                        kc_client_post(client, note_thread, &where) == KC_ERR_FORKED &&
                        kc_client_run(client, note_thread, &where) == KC_ERR_FORKED &&
+                       kc_client_dispatch(client, 0) == KC_ERR_FORKED &&
                        kc_client_stop(client) == KC_ERR_FORKED;
+        kc_client_free(client);
+        _exit(is_good ? 0 : 1);
+    }
+    int status;
+    ck_assert_int_eq(waitpid(child, &status, 0), child);
+    ck_assert(WIFEXITED(status) && WEXITSTATUS(status) == 0);
+    kc_client_free(client);
+}
+END_TEST
+
+/* ---- being stopped ---- */
+
+static void post_anew(kc_client *on, void *user)
+{
+    (void)!kc_client_post(on, post_anew, user);
+}
+
+START_TEST(what_posts_itself_again_and_again_lets_the_thread_do_the_rest_and_end)
+{
+    kc_error err;
+    set_up("100");
+    ck_assert_int_eq(kc_client_start(client, &err), KC_OK);
+    ck_assert_int_eq(kc_client_post(client, post_anew, NULL), KC_OK);
+    ck_assert_int_eq(kc_client_run(client, do_nothing, NULL), KC_OK);
+    ck_assert_int_eq(kc_client_stop(client), KC_OK);
+    kc_client_free(client);
+}
+END_TEST
+
+static void *stop(void *user)
+{
+    wrong += kc_client_stop(client) != KC_OK;
+    return user;
+}
+
+typedef struct last_call {
+    pthread_t first, last;
+    pthread_mutex_t gate;
+    bool is_at_gate;
+    kc_err explained, stopped, posted;
+} last_call;
+
+static void wait_at_gate(kc_client *on, void *user)
+{
+    last_call *l = user;
+    (void)on;
+    l->first = pthread_self();
+    __atomic_store_n(&l->is_at_gate, true, __ATOMIC_RELEASE);
+    pthread_mutex_lock(&l->gate);
+    pthread_mutex_unlock(&l->gate);
+}
+
+static void *run_wait_at_gate(void *user)
+{
+    wrong += kc_client_run(client, wait_at_gate, user) != KC_OK;
+    return NULL;
+}
+
+static void ignore_line(kc_bytes line, void *user)
+{
+    (void)line;
+    (void)user;
+}
+
+static void call_last(kc_client *on, void *user)
+{
+    last_call *l = user;
+    l->last = pthread_self();
+    l->explained = kc_client_explain(on, ignore_line, NULL);
+    l->stopped = kc_client_stop(on);
+    l->posted = kc_client_post(on, call_last, user);
+}
+
+START_TEST(what_was_handed_over_before_the_stop_is_taken_on_the_clients_thread)
+{
+    kc_error err;
+    order o = {.failed = 0};
+    kc_record record = KC_RECORD_INIT;
+    pthread_t runner, stopper;
+    last_call l = {.gate = PTHREAD_MUTEX_INITIALIZER};
+    set_up("100");
+    ck_assert_int_eq(kc_client_start(client, &err), KC_OK);
+    pthread_mutex_lock(&l.gate);
+    ck_assert_int_eq(pthread_create(&runner, NULL, run_wait_at_gate, &l), 0);
+    while (!__atomic_load_n(&l.is_at_gate, __ATOMIC_ACQUIRE))
+        usleep(100);
+    record.topic = KC_STR("t");
+    ck_assert_int_eq(kc_producer_send(producer, &record, on_delivery, &o, &err), KC_OK);
+    ck_assert_int_eq(kc_client_post(client, call_last, &l), KC_OK);
+    ck_assert_int_eq(pthread_create(&stopper, NULL, stop, NULL), 0);
+    while (kc_client_post(client, do_nothing, NULL) == KC_OK)
+        usleep(1000);
+    pthread_mutex_unlock(&l.gate);
+    ck_assert_int_eq(pthread_join(runner, NULL), 0);
+    ck_assert_int_eq(pthread_join(stopper, NULL), 0);
+    ck_assert(pthread_equal(l.first, l.last));
+    ck_assert_int_eq(l.explained, KC_OK);
+    ck_assert_int_eq(l.stopped, KC_ERR_STATE);
+    ck_assert_int_eq(l.posted, KC_ERR_STATE);
+    kc_client_free(client);
+    ck_assert_int_eq(o.failed, 1);
+    ck_assert_int_eq(wrong, 0);
+}
+END_TEST
+
+static void send_again(const kc_delivery *delivery, void *user)
+{
+    kc_error err;
+    kc_record record = KC_RECORD_INIT;
+    record.topic = KC_STR("t");
+    record.value = kc_span(user, 500000);
+    if (delivery->err == KC_ERR_CLOSED)
+        (void)!kc_producer_send(producer, &record, send_again, user, &err);
+}
+
+START_TEST(a_record_that_is_sent_again_when_it_failed_does_not_hold_up_the_stop)
+{
+    kc_error err;
+    kc_record record = KC_RECORD_INIT;
+    char *value = calloc(1, 500000);
+    set_up("60000");
+    ck_assert_int_eq(kc_client_start(client, &err), KC_OK);
+    record.topic = KC_STR("t");
+    record.value = kc_span(value, 500000);
+    while (kc_producer_send(producer, &record, send_again, value, &err) == KC_OK)
+        ;
+    ck_assert_int_eq(err.code, KC_ERR_BUFFER_FULL);
+    ck_assert_int_eq(kc_client_stop(client), KC_OK);
+    kc_client_free(client);
+    free(value);
+}
+END_TEST
+
+/** Memory that nobody can use any more without being noticed; each block begins with its size. */
+static void *poison_malloc(size_t size, void *user)
+{
+    size_t *block = malloc(size + 16);
+    (void)user;
+    if (block)
+        *block = size;
+    return block ? block + 2 : NULL;
+}
+
+static void poison_free(void *data, void *user)
+{
+    size_t *block = data;
+    (void)user;
+    if (!block)
+        return;
+    memset(block, 0x5d, block[-2]);
+    free(block - 2);
+}
+
+static void *poison_realloc(void *data, size_t size, void *user)
+{
+    void *to = poison_malloc(size, user);
+    if (to && data) {
+        size_t before = ((size_t *)data)[-2];
+        memcpy(to, data, before < size ? before : size);
+        poison_free(data, user);
+    }
+    return to;
+}
+
+static void count_call(kc_client *on, void *user)
+{
+    (void)on;
+    __atomic_add_fetch((int *)user, 1, __ATOMIC_RELEASE);
+}
+
+static void *run_count_call(void *user)
+{
+    if (kc_client_run(client, count_call, user) != KC_OK)
+        __atomic_add_fetch(&wrong, 1, __ATOMIC_RELAXED);
+    return NULL;
+}
+
+START_TEST(the_stop_waits_until_the_last_caller_of_run_has_left)
+{
+    static const kc_alloc poisoning = {poison_malloc, poison_realloc, poison_free, NULL};
+    kc_error err;
+    pthread_t threads[64];
+    kc_client_options options = {.size = sizeof options, .alloc = &poisoning};
+    ck_assert_int_eq(kc_client_new(NULL, &options, &client, &err), KC_OK);
+    for (int round = 0; round < 10; round++) {
+        int calls = 0;
+        ck_assert_int_eq(kc_client_start(client, &err), KC_OK);
+        for (int i = 0; i < 64; i++)
+            ck_assert_int_eq(pthread_create(&threads[i], NULL, run_count_call, &calls), 0);
+        while (__atomic_load_n(&calls, __ATOMIC_ACQUIRE) < 64)
+            usleep(100);
+        ck_assert_int_eq(kc_client_stop(client), KC_OK);
+        for (int i = 0; i < 64; i++)
+            ck_assert_int_eq(pthread_join(threads[i], NULL), 0);
+    }
+    ck_assert_int_eq(wrong, 0);
+    kc_client_free(client);
+}
+END_TEST
+
+/* ---- forks ---- */
+
+START_TEST(a_forked_child_without_a_thread_is_told_by_run_too)
+{
+    pthread_t where;
+    set_up("100");
+    pid_t child = fork();
+    if (child == 0) {
+        bool is_good = kc_client_run(client, note_thread, &where) == KC_ERR_FORKED;
         kc_client_free(client);
         _exit(is_good ? 0 : 1);
     }
