@@ -284,6 +284,10 @@ void kc_client_free(kc_client *client)
                     "kc_client_free() was called from a callback of the same client: ignored");
         return;
     }
+    if (is_threads_child && !kn_loop_was_waiting(client->loop)) {
+        kn_loop_abandon(client->loop); /* what it had in hand nobody can put in order */
+        return;
+    }
     client->in_dispatch = true; /* callbacks run: nothing of them may come back in */
     client->is_closing = true;
     client->is_forked = client->loop && kn_loop_is_forked(client->loop);

@@ -34,6 +34,7 @@ void kn_loop_init(kn_loop *loop, kb_mem *mem, int64_t now_us, int64_t wall_ms)
                       .start_us = now_us,
                       .start_wall_ms = wall_ms};
     atomic_init(&loop->is_woken, false);
+    atomic_init(&loop->is_waiting, false);
     kb_list_init(&loop->tasks);
     kb_list_init(&loop->last_tasks);
     kb_list_init(&loop->ready);
@@ -57,7 +58,7 @@ static kc_err open_fds(kn_loop *loop)
     return epoll_ctl(loop->epoll_fd, EPOLL_CTL_ADD, loop->wake_fd, &event) < 0 ? KC_ERR_IO : KC_OK;
 }
 
-static void close_fds(kn_loop *loop)
+void kn_loop_abandon(kn_loop *loop)
 {
     const int fds[] = {loop->epoll_fd, loop->timer_fd, loop->wake_fd};
     for (size_t i = 0; i < sizeof fds / sizeof fds[0]; i++)
@@ -75,7 +76,7 @@ kc_err kn_loop_new(kb_mem *mem, kn_loop **loop_out, kc_error *err)
     loop->pid = getpid();
     if (open_fds(loop) != KC_OK) {
         int os_errno = errno;
-        close_fds(loop);
+        kn_loop_abandon(loop);
         kb_mem_free(mem, loop);
         return kb_error_errno(err, KC_ERR_IO, os_errno,
                               "could not open the descriptors of the event loop");
@@ -90,13 +91,18 @@ void kn_loop_free(kn_loop *loop)
         return;
     assert(!loop->in_turn ||
            kn_loop_is_forked(loop)); // a child has the turn of a thread it has not
-    close_fds(loop);
+    kn_loop_abandon(loop);
     kb_mem_free(loop->mem, loop);
 }
 
 bool kn_loop_is_forked(const kn_loop *loop)
 {
     return !loop->is_virtual && getpid() != loop->pid;
+}
+
+bool kn_loop_was_waiting(const kn_loop *loop)
+{
+    return atomic_load(&loop->is_waiting);
 }
 
 int kn_loop_fd(kn_loop *loop)
@@ -280,7 +286,9 @@ static kc_err wait_for_events(kn_loop *loop, int timeout_ms)
         timeout_ms = 0;
     if (timeout_ms != 0)
         arm(loop); // timers set outside of a turn, when nobody else polls
+    atomic_store(&loop->is_waiting, true);
     int count = epoll_wait(loop->epoll_fd, events, KN_LOOP_EVENTS_MAX, timeout_ms);
+    atomic_store(&loop->is_waiting, false);
     if (count < 0 && errno != EINTR)
         return KC_ERR_IO;
     loop->now_us = kn_clock_now_us();

@@ -71,6 +71,11 @@ void kn_loop_on_wake(kn_loop *loop, kn_task *task);
 /** True in a child of the process that made the loop: what is shared with the parent must be left
  * alone. */
 bool kn_loop_is_forked(const kn_loop *loop);
+/** In a child of a process where another thread turned the loop: it waited, so that nothing it works on
+ * is half done. Else what stands on the loop is not to be touched any more. */
+bool kn_loop_was_waiting(const kn_loop *loop);
+/** Close its descriptors; its memory stays. */
+void kn_loop_abandon(kn_loop *loop);
 
 /** Monotonic time of this turn, microseconds. */
 int64_t kn_loop_now_us(const kn_loop *loop);

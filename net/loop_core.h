@@ -26,7 +26,8 @@ struct kn_loop {
     bool is_virtual;
     bool in_turn;
     bool has_more;
-    atomic_bool is_woken; /**< the eventfd was written since the last turn saw it */
+    atomic_bool is_woken;   /**< the eventfd was written since the last turn saw it */
+    atomic_bool is_waiting; /**< for events: nothing is in hand */
 
     /* real */
     pid_t pid;

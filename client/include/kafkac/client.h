@@ -68,7 +68,8 @@ KC_API KC_NODISCARD kc_err kc_client_new(const kc_config *config, const kc_clien
 /**
  * Complete every pending operation with KC_ERR_CLOSED (callbacks run inside), close all handles
  * opened on the client, free everything. Waits for nothing: flush producers and close consumers
- * first. NULL is allowed. In a forked child it only closes the child's descriptors.
+ * first. NULL is allowed. In a forked child it only closes the child's descriptors; where a thread of
+ * kc_client_start() was at work at that moment, those of the event loop, and the memory stays.
  */
 KC_API void kc_client_free(kc_client *client);
 

@@ -416,6 +416,37 @@ END_TEST
 
 /* ---- forks ---- */
 
+static void delivery_at_gate(const kc_delivery *delivery, void *user)
+{
+    (void)delivery;
+    wait_at_gate(client, user);
+}
+
+START_TEST(a_child_forked_off_while_the_thread_is_at_work_can_free_the_client)
+{
+    kc_error err;
+    last_call l = {.gate = PTHREAD_MUTEX_INITIALIZER};
+    kc_record record = KC_RECORD_INIT;
+    set_up("50");
+    ck_assert_int_eq(kc_client_start(client, &err), KC_OK);
+    record.topic = KC_STR("t");
+    pthread_mutex_lock(&l.gate);
+    ck_assert_int_eq(kc_producer_send(producer, &record, delivery_at_gate, &l, &err), KC_OK);
+    while (!__atomic_load_n(&l.is_at_gate, __ATOMIC_ACQUIRE))
+        usleep(100);
+    pid_t child = fork();
+    if (child == 0) {
+        kc_client_free(client);
+        _exit(0);
+    }
+    int status;
+    ck_assert_int_eq(waitpid(child, &status, 0), child);
+    ck_assert(WIFEXITED(status) && WEXITSTATUS(status) == 0);
+    pthread_mutex_unlock(&l.gate);
+    kc_client_free(client);
+}
+END_TEST
+
 START_TEST(a_forked_child_without_a_thread_is_told_by_run_too)
 {
     pthread_t where;
