@@ -269,5 +269,7 @@ kc_err kc_jaas_extension(kb_buf *out, kc_bytes name, kc_bytes value, kc_error *e
     kb_buf_put_byte(out, '=');
     kb_buf_put_bytes(out, value);
     kb_buf_put_byte(out, 1);
+    if (out->err == KC_ERR_TOO_LARGE)
+        return kb_error_set(err, KC_ERR_ARGUMENT, "the SASL extensions are too long together");
     return out->err == KC_OK ? KC_OK : kb_error_code(err, out->err);
 }

@@ -161,14 +161,18 @@ static kc_err open_credentials(kc_sasl *sasl, kc_error *err)
     };
     kc_jaas jaas = {.username = {.data = NULL}};
     kc_err result = KC_OK;
+    kc_error cause;
     if (settings->sasl_jaas_config)
         result = kc_jaas_parse(&client->mem, kc_str(settings->sasl_jaas_config),
-                               settings->sasl_mechanism, &jaas, err);
+                               settings->sasl_mechanism, &jaas, &cause);
     if (result == KC_OK)
-        result = openers[sasl->conf.mechanism->needs](sasl, &jaas, err);
+        result = openers[sasl->conf.mechanism->needs](sasl, &jaas, &cause);
     if (settings->sasl_jaas_config)
         kc_jaas_cleanup(&jaas);
-    return result;
+    if (result == KC_OK || result == KC_ERR_NOMEM)
+        return result == KC_OK ? KC_OK : kb_error_code(err, result);
+    return kb_error_set(err, KC_ERR_CONFIG, "%s",
+                        cause.text); // also what is an argument at run time
 }
 
 kc_err kc_sasl_open(kc_client *client, const kc_client_options *options, kc_error *err)

@@ -292,12 +292,14 @@ static void finish(kn_sasl *sasl)
     kn_work_end(&state->work);
 }
 
-/** Tickets in memory are no longer than the client. Reads krb5.conf, but asks nobody. */
+/** Tickets in memory are no longer than the client. Reads krb5.conf, but asks nobody. Not in a child of
+ * fork(): a worker may have held the library's locks, which nobody gives back there. */
 static void forget(const kn_sasl_conf *conf)
 {
     krb5_context context;
     krb5_ccache cache;
-    if (!conf->kerberos.owns_ccache || krb5_init_context(&context) != 0)
+    if (!conf->kerberos.owns_ccache || kn_loop_is_forked(conf->loop) ||
+        krb5_init_context(&context) != 0)
         return;
     if (krb5_cc_resolve(context, conf->kerberos.ccache, &cache) == 0)
         (void)krb5_cc_destroy(context, cache);

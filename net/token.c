@@ -101,7 +101,7 @@ static void plan_refresh(kn_token_source *source)
         if (delay_ms < min_ms)
             delay_ms = min_ms;
     }
-    refresh_in(source, delay_ms);
+    refresh_in(source, delay_ms > KN_TOKEN_SPACING_MS ? delay_ms : KN_TOKEN_SPACING_MS);
 }
 
 kc_err kn_token_source_new(const kn_token_options *options, kn_token_source **source_out)

@@ -19,6 +19,9 @@
 #define KN_TOKEN_BYTES_MAX 65536
 /** After a failed refresh, while the old token is still good. */
 #define KN_TOKEN_RETRY_MS 10000
+/** Least time from a token to the question for the next, however short it lives: who gives tokens of a
+ * moment's life is not asked without pause. One who needs a token asks at once. */
+#define KN_TOKEN_SPACING_MS 1000
 
 typedef struct kn_token_source kn_token_source;
 

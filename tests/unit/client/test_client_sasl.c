@@ -191,7 +191,7 @@ static void refuse(const char *const *properties, kc_token_fn token_fn, const ch
     world w;
     kc_error err = {.code = KC_OK};
     begin(&w);
-    ck_assert_int_ne(open_with(&w, properties, token_fn, &err), KC_OK);
+    ck_assert_int_eq(open_with(&w, properties, token_fn, &err), KC_ERR_CONFIG);
     ck_assert_msg(strstr(err.text, part) != NULL, "%s", err.text);
     ck_assert_ptr_null(strstr(err.text, "hush"));
     end(&w);
@@ -212,6 +212,9 @@ START_TEST(what_is_missing_is_told_when_the_client_is_made)
            "give one of");
     refuse(PROPERTIES(SASL, "sasl.mechanism=OAUTHBEARER", "sasl.oauthbearer.token=hush hush"), NULL,
            "RFC 6750");
+    refuse(PROPERTIES(SASL, "sasl.mechanism=OAUTHBEARER", "sasl.oauthbearer.token=hush",
+                      "sasl.jaas.config=OAuthBearerLoginModule required extension_auth=hush;"),
+           NULL, "not \"auth\"");
 }
 END_TEST
 
@@ -385,6 +388,12 @@ START_TEST(a_refused_or_malformed_token_is_told_and_the_next_one_asked_for)
     token.extension_count = 1;
     ck_assert_int_eq(kc_client_set_token(w.client, &token, &err), KC_ERR_ARGUMENT);
     ck_assert_ptr_nonnull(strstr(err.text, "extension"));
+    static char much[70000];
+    memset(much, 'a', sizeof much);
+    const kc_sasl_extension large = {KC_STR("a"), kc_span(much, sizeof much)};
+    token.extensions = &large;
+    ck_assert_int_eq(kc_client_set_token(w.client, &token, &err), KC_ERR_ARGUMENT);
+    ck_assert_ptr_nonnull(strstr(err.text, "too long"));
     ck_assert(fake_run_until(w.cluster, &w.is_done, 10));
     ck_assert_int_eq(w.answer.code, KC_ERR_AUTH);
     end(&w);

@@ -8,7 +8,9 @@
 #include <check.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <sys/wait.h>
 #include <time.h>
+#include <unistd.h>
 
 typedef struct world {
     kb_mem mem;
@@ -455,6 +457,46 @@ START_TEST(kerberos_needs_a_worker_which_a_virtual_loop_has_not)
     ck_assert_int_eq(kn_sasl_start(&w.sasl), KN_SASL_FAILED);
     ck_assert_int_eq(w.sasl.err, KC_ERR_STATE);
     ck_assert_ptr_nonnull(strstr(w.sasl.why, "worker"));
+    cleanup(&w);
+}
+END_TEST
+
+/** In the place of the Kerberos library's, which may have been forked off with its locks held. */
+int krb5_init_context(void **context_out);
+static int contexts;
+
+int krb5_init_context(void **context_out)
+{
+    contexts++;
+    *context_out = NULL;
+    return 1;
+}
+
+START_TEST(a_forked_child_leaves_the_kerberos_library_alone)
+{
+    world w;
+    if (!kn_sasl_mechanism_find(KC_STR("GSSAPI"))) {
+        printf("skipped: this build has no GSSAPI\n");
+        exit(77);
+    }
+    init(&w, "GSSAPI", NULL, NULL);
+    kn_loop *loop;
+    ck_assert_int_eq(kn_loop_new(&w.mem, &loop, NULL), KC_OK);
+    w.conf.loop = loop;
+    w.conf.kerberos.ccache = "MEMORY:a";
+    w.conf.kerberos.owns_ccache = true;
+    pid_t child = fork();
+    if (child == 0) {
+        kn_sasl_conf_cleanup(&w.conf);
+        _exit(contexts);
+    }
+    int status;
+    ck_assert_int_eq(waitpid(child, &status, 0), child);
+    ck_assert(WIFEXITED(status) && WEXITSTATUS(status) == 0);
+    kn_sasl_conf_cleanup(&w.conf);
+    ck_assert_int_eq(contexts, 1);
+    w.conf.kerberos.owns_ccache = false;
+    kn_loop_free(loop);
     cleanup(&w);
 }
 END_TEST

@@ -15,6 +15,7 @@ typedef struct world {
     int64_t asked_ms;
     kc_error error;
     const char *answers; /**< give this at once; NULL: nothing yet */
+    int64_t life_ms;     /**< of that                              */
     kn_token_wait waits[4];
 } world;
 
@@ -33,9 +34,10 @@ static void ask(void *user)
 {
     world *w = user;
     w->asks++;
+    ck_assert_int_lt(w->asks, 1000);
     w->asked_ms = now_ms(w);
     if (w->answers)
-        ck_assert_int_eq(give(w, w->answers, 3600000), KC_OK);
+        ck_assert_int_eq(give(w, w->answers, w->life_ms), KC_OK);
 }
 
 static void on_failed(void *user, const kc_error *error)
@@ -57,6 +59,7 @@ static void init_with(world *w, bool can_ask)
     memset(w, 0, sizeof *w);
     kb_mem_init(&w->mem, NULL, 0);
     kb_rand_init(&w->rand, 11);
+    w->life_ms = 3600000;
     ck_assert_int_eq(kn_loop_new_virtual(&w->mem, 1000000, WALL_MS, &w->loop), KC_OK);
     kn_token_options options = {.mem = &w->mem,
                                 .loop = w->loop,
@@ -271,6 +274,21 @@ START_TEST(a_token_of_very_long_life_overflows_nothing)
     run(&w, 1000);
     ck_assert_int_eq(get(&w, 0), KC_OK);
     ck_assert_int_eq(w.asks, 0);
+    cleanup(&w);
+}
+END_TEST
+
+START_TEST(tokens_of_a_moments_life_are_not_asked_for_without_pause)
+{
+    world w;
+    init(&w);
+    w.answers = "t";
+    w.life_ms = 1;
+    ck_assert_int_eq(get(&w, 0), KC_ERR_AGAIN);
+    run(&w, 10000);
+    ck_assert_int_eq(w.told, 1);
+    ck_assert_int_ge(w.asks, 9);
+    ck_assert_int_le(w.asks, 11);
     cleanup(&w);
 }
 END_TEST
