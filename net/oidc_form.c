@@ -140,21 +140,13 @@ bool kn_oidc_read_token(kc_bytes body, int64_t now_ms, kb_arena *scratch, kn_oid
     return !why_out[0];
 }
 
-static bool contains(kc_bytes text, kc_bytes part)
-{
-    for (size_t at = 0; part.len > 0 && at + part.len <= text.len; at++)
-        if (memcmp(text.ptr + at, part.ptr, part.len) == 0)
-            return true;
-    return false;
-}
-
 /** A member as it may be shown, "" if it is not there or quotes what is hidden. */
 static void quote(kc_bytes body, const char *pointer, const kc_bytes *hidden, kb_arena *scratch,
                   char *out, size_t cap)
 {
     kc_bytes text = kb_json_pointer_text(body, pointer, scratch);
     for (; hidden->ptr; hidden++)
-        if (contains(text, *hidden))
+        if (kb_text_contains(text, *hidden))
             text = KC_NULL;
     kb_text_printable(out, cap, text);
 }

@@ -25,19 +25,17 @@ static void put_target(kn_proxy_shake *shake)
     kb_buf_put_bytes(&shake->out, kc_str(text));
 }
 
-static void put_credentials(kn_proxy_shake *shake)
+static void put_credentials(kb_buf *out, const kn_proxy_url *url)
 {
     kb_buf pair;
-    kb_buf_init(&pair, shake->out.mem, KN_PROXY_REQUEST_BYTES_MAX);
+    kb_buf_init(&pair, out->mem, KN_PROXY_REQUEST_BYTES_MAX);
     pair.is_secret = true;
-    kb_buf_put_bytes(&pair, kc_str(shake->url->user));
+    kb_buf_put_bytes(&pair, kc_str(url->user));
     kb_buf_put_byte(&pair, ':');
-    kb_buf_put_bytes(&pair, kc_str(shake->url->password));
-    kb_buf_put_bytes(&shake->out, KC_STR("Proxy-Authorization: Basic "));
-    kb_base64_put(&shake->out, kb_buf_bytes(&pair));
-    kb_buf_put_bytes(&shake->out, KC_STR("\r\n"));
+    kb_buf_put_bytes(&pair, kc_str(url->password));
+    kb_base64_put(out, kb_buf_bytes(&pair));
     if (pair.err != KC_OK)
-        shake->out.err = pair.err;
+        out->err = pair.err;
     kb_buf_cleanup(&pair);
 }
 
@@ -49,8 +47,11 @@ static void http_start(kn_proxy_shake *shake)
     kb_buf_put_bytes(&shake->out, KC_STR(" HTTP/1.1\r\nHost: "));
     put_target(shake);
     kb_buf_put_bytes(&shake->out, KC_STR("\r\n"));
-    if (shake->url->user)
-        put_credentials(shake);
+    if (shake->url->user) {
+        kb_buf_put_bytes(&shake->out, KC_STR("Proxy-Authorization: Basic "));
+        put_credentials(&shake->out, shake->url);
+        kb_buf_put_bytes(&shake->out, KC_STR("\r\n"));
+    }
     kb_buf_put_bytes(&shake->out, KC_STR("\r\n"));
 }
 
@@ -92,11 +93,28 @@ static size_t head_len(kn_proxy_shake *shake, kc_bytes in)
     return 0;
 }
 
+/** A proxy may say back what it was told. */
+static bool has_secret(const kn_proxy_shake *shake, kc_bytes line)
+{
+    if (!shake->url->user)
+        return false;
+    kb_buf pair;
+    kb_buf_init(&pair, shake->out.mem, KN_PROXY_REQUEST_BYTES_MAX);
+    pair.is_secret = true;
+    put_credentials(&pair, shake->url);
+    bool is_there = pair.err != KC_OK || kb_text_contains(line, kb_buf_bytes(&pair)) ||
+                    kb_text_contains(line, kc_str(shake->url->password));
+    kb_buf_cleanup(&pair);
+    return is_there;
+}
+
 static kc_err refused(const kn_proxy_shake *shake, int status, kc_bytes head, kc_error *err)
 {
     char quoted[QUOTED_BYTES];
     kc_bytes line;
     kb_text_split(&head, '\n', &line);
+    if (has_secret(shake, line))
+        line.len = STATUS_BYTES;
     kb_text_printable(quoted, sizeof quoted, kb_text_trim(line));
     if (status == 407 || status == 401) // tinyproxy's word for a wrong password is 401
         return kn_proxy_refuse(shake, quoted, err);

@@ -463,6 +463,14 @@ bool kb_text_starts(kc_bytes text, kc_bytes prefix)
     return prefix.len == 0 || memcmp(text.ptr, prefix.ptr, prefix.len) == 0;
 }
 
+bool kb_text_contains(kc_bytes text, kc_bytes part)
+{
+    for (size_t at = 0; part.len > 0 && at + part.len <= text.len; at++)
+        if (memcmp(text.ptr + at, part.ptr, part.len) == 0)
+            return true;
+    return false;
+}
+
 static inline bool is_blank(uint8_t byte)
 {
     return byte == ' ' || byte == '\t' || byte == '\r' || byte == '\n';

@@ -47,6 +47,8 @@ bool kb_parse_f64(kc_bytes text, double *out);
 bool kb_text_is(kc_bytes text, const char *word);
 /** Byte for byte. */
 bool kb_text_starts(kc_bytes text, kc_bytes prefix);
+/** Byte for byte; an empty part stands nowhere. */
+bool kb_text_contains(kc_bytes text, kc_bytes part);
 /** Without leading and trailing blanks, tabs, CR, LF. */
 kc_bytes kb_text_trim(kc_bytes text);
 /** Text from outside for a message: what is not printable ASCII becomes '?', and what does not fit is cut.

@@ -1,6 +1,7 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: LicenseRef-OfficeFlow
-"""What a shared library exports: every function its public headers declare, and no name without its prefix."""
+"""What a shared library exports: every function its public headers declare, and no name without its prefix. And that
+it stays in the process after dlclose(), where threads of it may still run."""
 import os
 import re
 import subprocess
@@ -14,6 +15,11 @@ def exported(library):
     listing = subprocess.run(["nm", "-D", "--defined-only", "-P", library], stdout=subprocess.PIPE, text=True,
                              check=True).stdout
     return {line.split()[0].split("@")[0] for line in listing.splitlines() if line.strip()}
+
+
+def is_kept(library):
+    dynamic = subprocess.run(["readelf", "-dW", library], stdout=subprocess.PIPE, text=True, check=True).stdout
+    return "NODELETE" in dynamic
 
 
 def declared(folders):
@@ -36,6 +42,8 @@ def main():
                 for symbol in sorted(symbols) if not symbol.startswith(options.prefix)]
     problems += [f"{name}: {path} declares {symbol}, which is not exported"
                  for symbol, path in sorted(declared(options.headers).items()) if symbol not in symbols]
+    if not is_kept(options.library):
+        problems.append(f"{name}: can be unloaded while its threads run: link it with -z nodelete")
     tree.finish(problems, len(symbols))
 
 

@@ -136,10 +136,10 @@ class Symbols(LintTest):
 
 
 class Exports(LintTest):
-    def build(self, text):
+    def build(self, text, *options):
         source = self.write("lib.c", text)
         library = os.path.join(self.root, "libx.so")
-        subprocess.run(["cc", "-shared", "-fPIC", "-o", library, source], check=True)
+        subprocess.run(["cc", "-shared", "-fPIC", *(options or ["-Wl,-z,nodelete"]), "-o", library, source], check=True)
         self.write("include/x.h", "KC_API\nint kc_f(int a);\n/* KC_API int kc_gone(void); */\n")
         return "--library", library, "--prefix", "kc_", "--headers", os.path.join(self.root, "include")
 
@@ -148,6 +148,9 @@ class Exports(LintTest):
 
     def test_other_prefix(self):
         self.fails("exports.py", "exports kb_g", *self.build("int kc_f(int a) { return a; } int kb_g;\n"))
+
+    def test_unloadable(self):
+        self.fails("exports.py", "can be unloaded", *self.build("int kc_f(int a) { return a; }\n", "-g"))
 
     def test_declared_and_missing(self):
         self.fails("exports.py", "x.h declares kc_f, which is not exported", *self.build("int kc_g;\n"))

@@ -319,6 +319,17 @@ START_TEST(http_authentication_may_fail)
 }
 END_TEST
 
+START_TEST(a_proxy_that_quotes_the_password_is_not_quoted)
+{
+    kc_bytes says = B(CONNECT("b1:9092") "Proxy-Authorization: Basic YWxpY2U6aHVzaA==\r\n\r\n");
+    conversation c = http_to("http://alice:hush@p", "b1", says, B("HTTP/1.1 403 hush\r\n\r\n"));
+    fails(&c, KC_ERR_CONNECT, "it answers \"HTTP/1.1 403\"");
+    c = http_to("http://alice:hush@p", "b1", says,
+                B("HTTP/1.1 407 Basic YWxpY2U6aHVzaA==\r\n\r\n"));
+    fails(&c, KC_ERR_AUTH, "proxy.url (HTTP/1.1 407)");
+}
+END_TEST
+
 START_TEST(http_notices_who_speaks_something_else)
 {
     static const char *const others[] = {"\5\xff",          "SSH-2.0-x\r\n\r\n",  "HTTP/2 200",
