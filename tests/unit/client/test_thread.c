@@ -245,8 +245,7 @@ END_TEST
 
 static void *stop(void *user)
 {
-    wrong += kc_client_stop(client) != KC_OK;
-    return user;
+    return kc_client_stop(client) == KC_OK ? user : NULL;
 }
 
 typedef struct last_call {
@@ -268,8 +267,7 @@ static void wait_at_gate(kc_client *on, void *user)
 
 static void *run_wait_at_gate(void *user)
 {
-    wrong += kc_client_run(client, wait_at_gate, user) != KC_OK;
-    return NULL;
+    return kc_client_run(client, wait_at_gate, user) == KC_OK ? user : NULL;
 }
 
 static void ignore_line(kc_bytes line, void *user)
@@ -303,12 +301,14 @@ START_TEST(what_was_handed_over_before_the_stop_is_taken_on_the_clients_thread)
     record.topic = KC_STR("t");
     ck_assert_int_eq(kc_producer_send(producer, &record, on_delivery, &o, &err), KC_OK);
     ck_assert_int_eq(kc_client_post(client, call_last, &l), KC_OK);
-    ck_assert_int_eq(pthread_create(&stopper, NULL, stop, NULL), 0);
+    ck_assert_int_eq(pthread_create(&stopper, NULL, stop, &l), 0);
     while (kc_client_post(client, do_nothing, NULL) == KC_OK)
         usleep(1000);
     pthread_mutex_unlock(&l.gate);
-    ck_assert_int_eq(pthread_join(runner, NULL), 0);
-    ck_assert_int_eq(pthread_join(stopper, NULL), 0);
+    void *ran, *stopped;
+    ck_assert_int_eq(pthread_join(runner, &ran), 0);
+    ck_assert_int_eq(pthread_join(stopper, &stopped), 0);
+    ck_assert(ran && stopped);
     ck_assert(pthread_equal(l.first, l.last));
     ck_assert_int_eq(l.explained, KC_OK);
     ck_assert_int_eq(l.stopped, KC_ERR_STATE);
