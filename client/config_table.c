@@ -32,7 +32,7 @@ static const kc_word mechanism_words[] = {
 #define CONVERT ": convert the store to PKCS12 (keytool -importkeystore) or PEM"
 static const kc_word truststore_words[] = {
     {"PEM", 0, NULL, NULL},
-    {"JKS", 1, NULL, "it is Java's own" CONVERT},
+    {"JKS", 1, NULL, "it is Java's own: keytool -exportcert -rfc writes its certificates as PEM"},
     {"PKCS12", 2, NULL, "certificates to trust are read as PEM: openssl pkcs12 -nokeys writes it"},
     {NULL, 0, NULL, NULL},
 };
@@ -401,7 +401,8 @@ const kc_config_row kc_config_rows[] = {
     BOOLEAN("allow.auto.create.topics", allow_auto_create_topics, true, CONSUMER,
             "Topics read but not there may be made, where the broker does so."),
     STRING("client.rack", client_rack, "", "", true, CONSUMER,
-           "Rack of this client: brokers may then name a near replica to fetch from."),
+           "Rack of this client, told to brokers. (Fetching from followers comes with a later "
+           "release.)"),
     LONG("decompressed.bytes.max", decompressed_bytes_max, 33554432, 1024, 1099511627776, CONSUMER,
          "Most bytes one compressed batch may become. (Not of the Java client.)"),
 };
@@ -412,7 +413,8 @@ typedef struct name_and_text {
     const char *text;
 } name_and_text;
 
-#define JAVA_ONLY "means nothing here: "
+#define JAVA_ONLY  "means nothing here: "
+#define LIBRDKAFKA "is librdkafka's name: here it is "
 
 /** Names ending in '.' stand for all that begin so. */
 static const name_and_text refusals[] = {
@@ -435,6 +437,23 @@ static const name_and_text refusals[] = {
     {"ssl.keymanager.algorithm", JAVA_ONLY "TLS is OpenSSL's"},
     {"ssl.trustmanager.algorithm", JAVA_ONLY "TLS is OpenSSL's"},
     {"ssl.secure.random.implementation", JAVA_ONLY "TLS is OpenSSL's"},
+    {"metadata.broker.list", LIBRDKAFKA "bootstrap.servers"},
+    {"ssl.ca.location", LIBRDKAFKA "ssl.truststore.location"},
+    {"ssl.ca.pem", LIBRDKAFKA "ssl.truststore.certificates"},
+    {"ssl.certificate.location", LIBRDKAFKA "ssl.keystore.location, with key and chain in it"},
+    {"ssl.key.location", LIBRDKAFKA "ssl.keystore.location, with key and chain in it"},
+    {"enable.ssl.certificate.verification", LIBRDKAFKA "ssl.endpoint.identification.algorithm"},
+    {"sasl.mechanisms", LIBRDKAFKA "sasl.mechanism"},
+    {"message.timeout.ms", LIBRDKAFKA "delivery.timeout.ms"},
+    {"queue.buffering.max.ms", LIBRDKAFKA "linger.ms"},
+    {"queue.buffering.max.kbytes", LIBRDKAFKA "buffer.memory, in bytes"},
+    {"queue.buffering.max.messages", LIBRDKAFKA "buffer.memory, in bytes"},
+    {"message.send.max.retries", LIBRDKAFKA "delivery.timeout.ms"},
+    {"compression.codec", LIBRDKAFKA "compression.type"},
+    {"request.required.acks", LIBRDKAFKA "acks"},
+    {"socket.timeout.ms", LIBRDKAFKA "request.timeout.ms"},
+    {"queued.max.messages.kbytes", LIBRDKAFKA "fetch.max.bytes"},
+    {"api.version.request", LIBRDKAFKA "nothing: versions are always asked for"},
     {"group.protocol", "groups are classic in this release: leave it out"},
     {"group.remote.assignor", "groups are classic in this release: leave it out"},
     {"key.serializer", JAVA_ONLY "keys are bytes"},

@@ -363,8 +363,12 @@ void kn_conn_lost(kn_conn *conn, const kc_error *cause)
         kb_error_set(&error, KC_ERR_DISCONNECTED, "%s closed the idle connection", name);
     } else {
         kb_error_set(&error, KC_ERR_DISCONNECTED,
-                     "%s closed the connection with %zu requests under way%s%s", name,
-                     kn_conn_load(conn), cause ? ": " : "", cause ? cause->text : "");
+                     "%s closed the connection with %zu request%s under way%s%s%s", name,
+                     kn_conn_load(conn), kn_conn_load(conn) == 1 ? "" : "s", cause ? ": " : "",
+                     cause ? cause->text : "",
+                     conn->has_answered || conn->env->sasl
+                         ? ""
+                         : "; does this listener want SASL? see security.protocol");
     }
     error.os_errno = cause ? cause->os_errno : 0;
     error.phase = cause ? cause->phase : KC_PHASE_API;

@@ -65,13 +65,13 @@ const char *kn_conn_auth_waits_for(const kn_conn *conn)
 {
     switch (conn->auth.state) {
     case KN_AUTH_HANDSHAKE:
-        return "SaslHandshake";
+        return "an answer to SaslHandshake";
     case KN_AUTH_EXCHANGE:
-        return "SaslAuthenticate";
+        return "an answer to SaslAuthenticate";
     default:
         return conn->auth.sasl.conf->mechanism->needs == KN_SASL_TICKET
-                   ? "the Kerberos library's request for a ticket"
-                   : "the request for a token";
+                   ? "a ticket, which the Kerberos library asks a KDC for"
+                   : "a token";
     }
 }
 

@@ -73,7 +73,7 @@ void kn_conn_setup_timer(kn_conn *conn)
     if (now_us < conn->setup_deadline_us) {
         kn_conn_wake_by(conn, conn->setup_deadline_us);
     } else if (conn->auth.state != KN_AUTH_IDLE) {
-        snprintf(text, sizeof text, "SASL authentication by %s: no answer to %s after %lld ms",
+        snprintf(text, sizeof text, "SASL authentication by %s: still waits for %s after %lld ms",
                  conn->env->sasl->mechanism->name, kn_conn_auth_waits_for(conn), waited_ms);
         fail_setup(conn, KC_ERR_CONNECT, KC_PHASE_SASL, text);
     } else {

@@ -337,8 +337,12 @@ const kp_versions *kn_pool_versions(const kn_pool *pool, int32_t broker_id)
 void kn_pool_name_cause(const kn_pool *pool, kc_error *error)
 {
     const kc_error *last = &pool->last_error;
-    if (last->code == KC_OK)
+    if (last->code == KC_OK) { // none has failed yet: what is under way
+        char trouble[sizeof error->text];
+        if (kn_pool_first_trouble(pool, trouble, sizeof trouble))
+            kb_error_set(error, error->code, "%s", trouble);
         return;
+    }
     kb_error_set(error, error->code, "%s", last->text);
     error->phase = last->phase;
     error->os_errno = last->os_errno;

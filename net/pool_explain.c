@@ -2,6 +2,7 @@
  * What connections and requests wait for, in words: a line for each link that has something to do or is in
  * trouble. Reads only. */
 #include "net/pool_core.h"
+#include "protocol/base/text.h"
 
 #include <stdio.h>
 
@@ -36,18 +37,19 @@ static void explain_setup(const kn_conn *conn, const char *name, kb_explain *out
 {
     kb_word age = kb_duration(out->now_us - conn->setup_started_us);
     kb_word limit = kb_duration(conn->setup_deadline_us - conn->setup_started_us);
-    const char *question = "ApiVersions";
+    const char *question = "an answer to ApiVersions", *via = conn->env->network->via;
     if (conn->auth.state != KN_AUTH_IDLE)
         question = kn_conn_auth_waits_for(conn);
     if (conn->state == KN_CONN_SETUP)
-        kb_explain_line(out, "%s: connected, waits for an answer to %s, for %s of %s in all", name,
-                        question, age.text, limit.text);
+        kb_explain_line(out, "%s: connected, waits for %s, for %s of %s in all", name, question,
+                        age.text, limit.text);
     else if (conn->state == KN_CONN_CONNECTING)
-        kb_explain_line(out, "%s: connecting for %s of %s, to address %zu of %zu", name, age.text,
-                        limit.text, conn->tried, conn->lookup.count);
+        kb_explain_line(out, "%s: connecting%s%s for %s of %s, to address %zu of %zu%s", name,
+                        via ? " through " : "", via ? via : "", age.text, limit.text, conn->tried,
+                        conn->lookup.count, via ? " of the proxy" : "");
     else
-        kb_explain_line(out, "%s: the name is being resolved, for %s of %s", name, age.text,
-                        limit.text);
+        kb_explain_line(out, "%s: the name%s%s is being resolved, for %s of %s", name,
+                        via ? " of " : "", via ? via : "", age.text, limit.text);
 }
 
 static void explain_requests(const kn_conn *conn, size_t waiting, const char *name, kb_explain *out)
@@ -79,11 +81,12 @@ static void explain_open(const kn_link *link, const char *name, kb_explain *out)
                         name, kb_duration(link->mute_until_us - out->now_us).text, in_flight.text,
                         waiting);
     else if (conn->auth.state == KN_AUTH_QUIETING)
-        kb_explain_line(out, "%s: its session is renewed when %s in flight %s answered; %zu wait",
-                        name, in_flight.text, conn->ring_count == 1 ? "is" : "are", waiting);
+        kb_explain_line(
+            out, "%s: its session is renewed when %s in flight %s answered; %zu more wait for that",
+            name, in_flight.text, conn->ring_count == 1 ? "is" : "are", waiting);
     else if (conn->auth.state != KN_AUTH_IDLE)
         kb_explain_line(out,
-                        "%s: its session is being renewed, waits for an answer to %s; %zu "
+                        "%s: its session is being renewed, waits for %s; %zu "
                         "requests wait",
                         name, kn_conn_auth_waits_for(conn), waiting);
     else
@@ -189,6 +192,31 @@ void kn_pool_explain(const kn_pool *pool, kb_explain *out)
                             conn->ring_count == 1 ? "is" : "are");
     }
     kb_explain_rest(out, &list, "connections");
+}
+
+typedef struct first_line {
+    char *text;
+    size_t cap;
+    bool is_there;
+} first_line;
+
+static void keep_first(kc_bytes line, void *user)
+{
+    first_line *first = user;
+    if (!first->is_there)
+        kb_text_printable(first->text, first->cap, line);
+    first->is_there = true;
+}
+
+bool kn_pool_first_trouble(const kn_pool *pool, char *text, size_t cap)
+{
+    first_line first = {.text = text, .cap = cap};
+    kb_explain_list list = {0};
+    kb_explain out = {.fn = keep_first, .user = &first, .now_us = kn_loop_now_us(pool->env.loop)};
+    explain_seeds(&pool->canonical, &out, &list);
+    explain_brokers(&pool->bootstrap, &out, &list);
+    explain_brokers(&pool->brokers, &out, &list);
+    return first.is_there;
 }
 
 void kn_pool_explain_idle(const kn_pool *pool, kb_explain *out)

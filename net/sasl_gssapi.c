@@ -18,7 +18,8 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-#define WHY_MAX 256
+#define WHY_MAX  256
+#define KDC_HINT "; is it up, and krb5.conf (KRB5_CONFIG) right?"
 
 /** Of malloc(): it lives as long as the worker, which the client may not. */
 typedef struct login {
@@ -27,7 +28,8 @@ typedef struct login {
     gss_cred_id_t cred;
     sasl_conn_t *conn;
     sasl_callback_t callbacks[3];
-    int status; /**< what sasl_client_start() or _step() returned; SASL_FAIL: see why */
+    int status;    /**< what sasl_client_start() or _step() returned; SASL_FAIL: see why */
+    bool may_pass; /**< no KDC could be reached: a later try may find one              */
     const char *out;
     unsigned out_len;
     char why[WHY_MAX];
@@ -50,8 +52,9 @@ static void fail_gss(login *l, const char *what, OM_uint32 major, OM_uint32 mino
                                                                GSS_C_NO_OID, &more, &text));
     if (!is_told)
         (void)gss_display_status(&ignored, major, GSS_C_GSS_CODE, GSS_C_NO_OID, &more, &text);
-    snprintf(l->why, sizeof l->why, "%s: %.*s", what, (int)text.length,
-             text.value ? (const char *)text.value : "");
+    l->may_pass = minor == (OM_uint32)KRB5_KDC_UNREACH;
+    snprintf(l->why, sizeof l->why, "%s: %.*s%s", what, (int)text.length,
+             text.value ? (const char *)text.value : "", l->may_pass ? KDC_HINT : "");
     (void)gss_release_buffer(&ignored, &text);
     l->status = SASL_FAIL;
 }
@@ -72,6 +75,15 @@ static void explain(login *l)
         len = strlen(text) - 1;
     }
     snprintf(l->why, sizeof l->why, "%.*s", (int)(len < WHY_MAX ? len : WHY_MAX), text ? text : "");
+    /* cyrus-sasl has no codes for them */
+    const char *hint = "";
+    if (strstr(l->why, "not found in Kerberos database"))
+        hint = "; see sasl.kerberos.service.name, and the host in bootstrap.servers or "
+               "advertised.listeners";
+    else if ((l->may_pass = strstr(l->why, "Cannot contact any KDC") != NULL))
+        hint = KDC_HINT;
+    len = strlen(l->why);
+    snprintf(l->why + len, sizeof l->why - len, "%s", hint);
 }
 
 /* ---- on the worker ---- */
@@ -243,7 +255,7 @@ static login *login_new(const kn_kerberos *kerberos, const char *host)
 static kn_sasl_status answer(kn_sasl *sasl, const login *l)
 {
     if (l->status != SASL_CONTINUE && l->status != SASL_OK)
-        return kn_sasl_fail(sasl, KC_ERR_AUTH, "%s", l->why);
+        return kn_sasl_fail(sasl, l->may_pass ? KC_ERR_CONNECT : KC_ERR_AUTH, "%s", l->why);
     kb_buf_reset(&sasl->out);
     kb_buf_put(&sasl->out, l->out, l->out_len);
     return kn_sasl_send(sasl);

@@ -442,6 +442,29 @@ START_TEST(what_kerberos_refuses_is_told_in_its_words)
 }
 END_TEST
 
+START_TEST(a_kdc_that_is_down_is_asked_again_until_the_time_is_over)
+{
+    char path[512];
+    snprintf(path, sizeof path, "%s", in_kdc("dead.conf"));
+    FILE *out = fopen(path, "w");
+    ck_assert_ptr_nonnull(out);
+    fputs("[libdefaults]\ndefault_realm = OFFICEFLOW.TEST\ndns_lookup_kdc = false\n"
+          "[realms]\nOFFICEFLOW.TEST = {\nkdc = 127.0.0.1:1\n}\n",
+          out);
+    fclose(out);
+    setenv("KRB5_CONFIG", path, 1);
+    kc_client *client =
+        open_client("SASL_GSSAPI", "GSSAPI",
+                    (const char *const[]){"sasl.kerberos.keytab", in_kdc("alice.keytab"),
+                                          "default.api.timeout.ms", "2000", "request.timeout.ms",
+                                          "2000", NULL});
+    ck_assert_int_eq(ask(client), KC_ERR_TIMEOUT);
+    const char *text = strstr(error.text, "Cannot contact any KDC");
+    ck_assert_msg(text && strstr(text, "is it up"), "%s", error.text);
+    kc_client_free(client);
+}
+END_TEST
+
 /* bob's tickets last eight seconds. */
 START_TEST(gssapi_sessions_are_renewed_under_records_with_fresh_tickets)
 {

@@ -309,7 +309,7 @@ START_TEST(what_a_later_release_brings_is_told_so)
     refuse(config, "sasl.oauthbearer.assertion.file", "x", "later release");
     refuse(config, "sasl.oauthbearer.expected.audience", "x", "checked by brokers");
     refuse(config, "sasl.login.callback.handler.class", "x", "token_fn");
-    refuse(config, "ssl.truststore.type", "JKS", "Java's own: convert");
+    refuse(config, "ssl.truststore.type", "JKS", "Java's own: keytool -exportcert");
     refuse(config, "ssl.keystore.type", "JKS", "Java's own: convert");
     refuse(config, "ssl.enabled.protocols", "TLSv1.1", "TLSv1.2, TLSv1.3");
     refuse(config, "ssl.truststore.password", "x", "not encrypted");
