@@ -4,12 +4,13 @@
  *
  *   producers, consumers, admin operations   kc_handle.explain: producer_explain.c, consumer_explain.c, admin.c
  *   calls, coordinators, the thread          call.c, coordinator.c, thread.c
- *   metadata, connections                    metadata_explain.c, net/pool_explain.c
+ *   metadata, tokens, connections            metadata_explain.c, net/oidc.c, net/pool_explain.c
  *
  * A new state gets its sentence there; a new kind of handle gets it by its `explain`. */
 #include "client/call.h"
 #include "client/coordinator.h"
 #include "client/metadata.h"
+#include "client/sasl.h"
 #include "client/thread.h"
 #include "protocol/base/error.h"
 
@@ -26,6 +27,7 @@ kc_err kc_client_explain(kc_client *client, kc_explain_fn fn, void *user)
     kc_thread_explain(client, &out);
     kc_calls_explain(client, &out);
     kc_metadata_explain(client->metadata, &out);
+    kc_sasl_explain(client->sasl, &out);
     kc_coordinators_explain(client->coordinators, &out);
     kn_pool_explain(client->pool, &out);
     if (out.lines == 0)

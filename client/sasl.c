@@ -217,6 +217,12 @@ void kc_sasl_close(kc_client *client)
     kb_mem_free(&client->mem, sasl);
 }
 
+void kc_sasl_explain(const kc_sasl *sasl, kb_explain *out)
+{
+    if (sasl && sasl->oidc)
+        kn_oidc_say(sasl->oidc, out);
+}
+
 /* ---- at run time ---- */
 
 kc_err kc_client_set_credentials(kc_client *client, const char *username, const char *password,

@@ -11,6 +11,8 @@
 /** Sets client->sasl where security.protocol has SASL. KC_ERR_CONFIG says what is missing. */
 KC_NODISCARD kc_err kc_sasl_open(kc_client *client, const kc_client_options *options,
                                  kc_error *err);
+/** What is waited for; NULL is allowed. */
+void kc_sasl_explain(const kc_sasl *sasl, kb_explain *out);
 /** After the pool. */
 void kc_sasl_close(kc_client *client);
 /** For the pool; NULL: none. */

@@ -26,6 +26,7 @@ struct kn_oidc {
     kn_timer timer;
     int64_t began_us; /**< of the first try */
     uint32_t failures;
+    char trouble[sizeof((kc_error *)0)->text]; /**< of the last try, while it is tried again */
 };
 
 /* ---- making one ---- */
@@ -177,6 +178,7 @@ static void try_later(kn_oidc *oidc, const char *why)
     kb_error_set(&error, KC_ERR_AUTH, "no token for SASL OAUTHBEARER yet: %s: %s", oidc->name, why);
     error.phase = KC_PHASE_SASL;
     error.flags |= KC_ERRF_RETRIABLE;
+    snprintf(oidc->trouble, sizeof oidc->trouble, "%s", why);
     kb_log_line(options->log, KC_LOG_WARNING, "%s; again in %lld ms", error.text,
                 (long long)(wait_us / 1000));
     if (options->on_trouble)
@@ -206,6 +208,20 @@ static void call(kn_oidc *oidc)
 static void on_timer(kn_timer *timer)
 {
     call(timer->user);
+}
+
+void kn_oidc_say(const kn_oidc *oidc, kb_explain *out)
+{
+    char before[sizeof oidc->trouble + 32] = "";
+    if (oidc->failures > 0)
+        snprintf(before, sizeof before, " (%s: %s)", kb_count(oidc->failures, "failure").text,
+                 oidc->trouble);
+    if (kn_work_data(&oidc->work))
+        kb_explain_line(out, "token: asked for at %s, for %s%s", oidc->name,
+                        kb_duration(out->now_us - oidc->began_us).text, before);
+    else if (kn_timer_is_set(&oidc->timer))
+        kb_explain_line(out, "token: asked for at %s again in %s%s", oidc->name,
+                        kb_duration(oidc->timer.due_us - out->now_us).text, before);
 }
 
 void kn_oidc_ask(kn_oidc *oidc)

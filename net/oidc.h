@@ -12,6 +12,7 @@
 #define KN_OIDC_H
 
 #include "net/token.h"
+#include "protocol/base/explain.h"
 
 typedef struct kn_oidc kn_oidc;
 
@@ -42,5 +43,8 @@ KC_NODISCARD kc_err kn_oidc_new(const kn_oidc_options *options, kn_oidc **oidc_o
 void kn_oidc_free(kn_oidc *oidc);
 /** What kn_token_options.ask is to do; not again before the answer. */
 void kn_oidc_ask(kn_oidc *oidc);
+
+/** What is waited for, if anything. */
+void kn_oidc_say(const kn_oidc *oidc, kb_explain *out);
 
 #endif

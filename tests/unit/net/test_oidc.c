@@ -29,6 +29,7 @@ typedef struct world {
     bool is_told;
     int fails, troubles;
     kc_error error, trouble;
+    char line[512];
 } world;
 
 static void on_log(kc_log_level level, const char *line, void *user)
@@ -47,6 +48,12 @@ static void on_failed(void *user, const kc_error *error)
     world *w = user;
     w->fails++;
     w->error = *error;
+}
+
+static void keep_line(kc_bytes line, void *user)
+{
+    world *w = user;
+    snprintf(w->line, sizeof w->line, KC_FMT, KC_ARG(line));
 }
 
 static void on_trouble(void *user, const kc_error *error)
@@ -440,6 +447,11 @@ START_TEST(closing_between_two_tries_is_fine)
     ck_assert_int_eq(kn_token_get(w.tokens, &token, &w.wait), KC_ERR_AGAIN);
     while (w.troubles == 0)
         ck_assert_int_eq(kn_loop_turn(w.loop, -1, NULL), KC_OK);
+    kb_explain out = {.fn = keep_line, .user = &w, .now_us = kn_loop_now_us(w.loop)};
+    kn_oidc_say(w.oidc, &out);
+    ck_assert_msg(has(w.line, "token: asked for at http://127.0.0.1:") &&
+                      has(w.line, " again in ") && has(w.line, "(1 failure: Empty reply"),
+                  "%s", w.line);
     end(&w);
     http_server_stop(&w.server);
 }
