@@ -165,7 +165,8 @@ typedef struct kc_client_stats {
 KC_API void kc_client_stats_get(const kc_client *client, kc_client_stats *stats_out);
 
 /** The last failure of a connection, a metadata request or a token since the last success; code
- * KC_OK: none. */
+ * KC_OK: none. What has not failed yet (a broker that is silent, a topic that is not there, a group that
+ * forms) is none: kc_client_explain() says that. */
 KC_API void kc_client_last_error(const kc_client *client, kc_error *error_out);
 
 /** One sentence of kc_client_explain(): without a line end, with a zero byte behind it, at most 1,024 bytes;
