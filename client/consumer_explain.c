@@ -103,10 +103,12 @@ static void explain_member(const telling *t)
         break;
     case KC_MEMBER_JOINING:
         kb_explain_line(t->out,
-                        "%s: joining, %s; the group gives members max.poll.interval.ms, %s here, "
-                        "to join",
+                        "%s: joining, %s; waits for the other members, which have "
+                        "max.poll.interval.ms (%s here), or session.timeout.ms (%s) when they are "
+                        "gone",
                         t->who, where_is(t, &member->join_request).text,
-                        kb_duration((int64_t)consumer->settings->max_poll_interval_ms * 1000).text);
+                        kb_duration((int64_t)consumer->settings->max_poll_interval_ms * 1000).text,
+                        kb_duration((int64_t)consumer->settings->session_timeout_ms * 1000).text);
         break;
     case KC_MEMBER_ASSIGNING:
         kb_explain_line(t->out,
@@ -202,6 +204,16 @@ static size_t count_at_end(const kc_asked_set *asked)
     return count;
 }
 
+/** A broker answers a Fetch after fetch.max.wait.ms, also with nothing. */
+#define FETCH_GRACE_US 1000000
+
+static bool is_overdue(const telling *t, const kc_leader *leader)
+{
+    int64_t wait_us = (int64_t)t->consumer->settings->fetch_max_wait_ms * 1000;
+    return leader->fetch.request.conn &&
+           t->out->now_us - leader->fetch_sent_us > wait_us + FETCH_GRACE_US;
+}
+
 static void explain_fetches(const telling *t)
 {
     kb_explain_list list = {0};
@@ -210,9 +222,13 @@ static void explain_fetches(const telling *t)
         const kc_asked_set *asked = &leader->fetch.asked;
         if (!kn_request_is_active(&leader->fetch.request) || !kb_explain_next(&list))
             continue;
-        kb_explain_line(t->out, "%s: %s, for %s, of which %zu had nothing more", t->who,
+        kb_explain_line(t->out, "%s: %s, for %s, of which %zu had nothing more%s", t->who,
                         where_is(t, &leader->fetch.request).text,
-                        kb_count((uint64_t)asked->count, "partition").text, count_at_end(asked));
+                        kb_count((uint64_t)asked->count, "partition").text, count_at_end(asked),
+                        is_overdue(t, leader)
+                            ? "; it should have been answered after fetch.max.wait.ms: does the "
+                              "broker hang, or the way to it?"
+                            : "");
     }
     kb_explain_rest(t->out, &list, "brokers that are asked for records");
 }

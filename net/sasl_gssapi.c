@@ -148,7 +148,8 @@ static bool keytab_is_good(login *l)
         krb5_free_keytab_entry_contents(context, &entry);
     if (code != 0) {
         const char *text = krb5_get_error_message(context, code);
-        snprintf(l->why, sizeof l->why, "sasl.kerberos.keytab: %s", text);
+        snprintf(l->why, sizeof l->why, "sasl.kerberos.keytab: %s; is it a keytab, and readable?",
+                 text);
         krb5_free_error_message(context, text);
         l->status = SASL_FAIL;
     }

@@ -58,8 +58,9 @@ START_TEST(a_member_that_joins_is_told_with_the_limit)
     world_run(&w, 12500);
     expect_line(
         w.client,
-        "consumer of group g: joining, JoinGroup is in flight to broker 1 for 12.4 s of 305 s; the "
-        "group gives members max.poll.interval.ms, 300 s here, to join");
+        "consumer of group g: joining, JoinGroup is in flight to broker 1 for 12.4 s of 305 s; "
+        "waits for the other members, which have max.poll.interval.ms (300 s here), or "
+        "session.timeout.ms (45 s) when they are gone");
     expect_part(&w, "broker 1 at b1:9092 (group): 1 request in flight, the oldest JoinGroup for "
                     "12.4 s of 305 s\n");
     fake_drop(w.held_join);
@@ -170,6 +171,20 @@ START_TEST(partitions_that_are_read_are_told_by_broker)
     expect_part(&w, "consumer: Fetch is in flight to broker 1 for 0.");
     expect_part(&w, " s of 30.5 s, for 1 partition, of which 1 had nothing more\n");
     expect_part(&w, "consumer: Fetch is in flight to broker 2 for 0.");
+    world_stop(&w);
+}
+END_TEST
+
+START_TEST(a_fetch_that_is_answered_too_late_is_told)
+{
+    world w;
+    start(&w, 1, NULL);
+    fake_on(w.cluster, KP_API_FETCH, silence, NULL);
+    world_assign(&w, 1, 0);
+    world_run(&w, 1200);
+    expect_part(&w, ", for 1 partition, of which 0 had nothing more\n");
+    world_run(&w, 3000);
+    expect_part(&w, "; it should have been answered after fetch.max.wait.ms: does the broker hang");
     world_stop(&w);
 }
 END_TEST
