@@ -89,6 +89,26 @@ static token_kind next_token(lexer *lex)
 /** Java's own affair: whether to ask, what to store, when to renew. */
 #define MEANS_NOTHING (-1)
 
+/** Of all that it may say. */
+static const int texts[] = {
+    TO(username),      TO(password), TO(extensions),   TO(service),
+    TO(principal),     TO(keytab),   TO(ticket_cache), TO(client_id),
+    TO(client_secret), TO(scope),    TO(ca_location),  TO(ca_certificates),
+};
+#define TEXTS (sizeof texts / sizeof texts[0])
+_Static_assert(TEXTS * sizeof(kb_buf) == sizeof(kc_jaas), "each text is in the list");
+
+static kb_buf *text_at(kc_jaas *jaas, int to)
+{
+    return (kb_buf *)(void *)((char *)jaas + to);
+}
+
+static void init_secret(kb_buf *text, kb_mem *mem)
+{
+    kb_buf_init(text, mem, VALUE_BYTES_MAX);
+    text->is_secret = true;
+}
+
 typedef struct module_option {
     const char *name;
     int to; /**< the text in kc_jaas */
@@ -191,7 +211,7 @@ static kc_err take_option(const lexer *lex, kc_bytes name, const login_module *m
                             (int)(name.len < 80 ? name.len : 80), (const char *)name.ptr);
     if (option->to == MEANS_NOTHING)
         return KC_OK;
-    kb_buf *to = (kb_buf *)((char *)out + option->to);
+    kb_buf *to = text_at(out, option->to);
     kb_buf_reset(to);
     if (memchr(value.ptr, 0, value.len) || value.len == 0)
         return malformed(lex, "a value that is not empty", err);
@@ -223,17 +243,11 @@ kc_err kc_jaas_parse(kb_mem *mem, kc_bytes text, const char *mechanism, kc_jaas 
     lexer lex = {.in = text};
     kb_buf name;
     const login_module *module = NULL;
-    kb_buf *secrets[] = {&lex.text,           &name,
-                         &out->username,      &out->password,
-                         &out->extensions,    &out->service,
-                         &out->principal,     &out->keytab,
-                         &out->ticket_cache,  &out->client_id,
-                         &out->client_secret, &out->scope,
-                         &out->ca_location,   &out->ca_certificates};
-    for (size_t i = 0; i < sizeof secrets / sizeof secrets[0]; i++) {
-        kb_buf_init(secrets[i], mem, VALUE_BYTES_MAX);
-        secrets[i]->is_secret = true;
-    }
+    kb_buf *own[] = {&lex.text, &name};
+    for (size_t i = 0; i < sizeof own / sizeof own[0]; i++)
+        init_secret(own[i], mem);
+    for (size_t i = 0; i < TEXTS; i++)
+        init_secret(text_at(out, texts[i]), mem);
     kc_err result = parse_module(&lex, mechanism, &module, err);
     if (result == KC_OK)
         result = parse_options(&lex, module, &name, out, err);
@@ -244,12 +258,8 @@ kc_err kc_jaas_parse(kb_mem *mem, kc_bytes text, const char *mechanism, kc_jaas 
 
 void kc_jaas_cleanup(kc_jaas *jaas)
 {
-    kb_buf *all[] = {&jaas->username,    &jaas->password,        &jaas->extensions,
-                     &jaas->client_id,   &jaas->client_secret,   &jaas->scope,
-                     &jaas->ca_location, &jaas->ca_certificates, &jaas->service,
-                     &jaas->principal,   &jaas->keytab,          &jaas->ticket_cache};
-    for (size_t i = 0; i < sizeof all / sizeof all[0]; i++)
-        kb_buf_cleanup(all[i]);
+    for (size_t i = 0; i < TEXTS; i++)
+        kb_buf_cleanup(text_at(jaas, texts[i]));
 }
 
 /* RFC 7628 3.1: the key is of letters, the value printable or white space. */
