@@ -41,7 +41,7 @@ void kn_conn_set_state(kn_conn *conn, kn_conn_state state)
     bool is_allowed = can_follow(conn->state, state);
     assert(is_allowed);
     (void)is_allowed;
-    char name[KN_HOST_MAX + 64];
+    char name[KN_PEER_NAME_MAX];
     if (kb_log_is_on(conn->env->log, KC_LOG_DEBUG))
         kb_log_line(conn->env->log, KC_LOG_DEBUG, "%s: %s -> %s",
                     kn_conn_name(conn, name, sizeof name), state_name(conn->state),
@@ -83,7 +83,7 @@ static int64_t least(int64_t a, int64_t b)
 
 static void fail_timed_out(kn_conn *conn, const kp_api *api, kn_request *request)
 {
-    char name[KN_HOST_MAX + 64];
+    char name[KN_PEER_NAME_MAX];
     kc_error error;
     int32_t timeout_ms =
         request && request->timeout_ms > 0 ? request->timeout_ms : conn->env->request_timeout_ms;
@@ -100,7 +100,7 @@ static void fail_timed_out(kn_conn *conn, const kp_api *api, kn_request *request
 /** The caller gave up; the connection goes on. */
 static void give_up(kn_conn *conn, kn_request *request)
 {
-    char name[KN_HOST_MAX + 64];
+    char name[KN_PEER_NAME_MAX];
     kc_error error;
     bool was_sent = request->state == KN_REQUEST_SENT;
     kb_error_set(&error, KC_ERR_TIMEOUT, "%s had not answered %s when its deadline passed",
@@ -174,7 +174,7 @@ static int64_t check_idle(kn_conn *conn, int64_t now_us)
     int64_t due_us = conn->used_us + (int64_t)conn->env->max_idle_ms * 1000;
     if (due_us > now_us)
         return due_us;
-    char name[KN_HOST_MAX + 64];
+    char name[KN_PEER_NAME_MAX];
     kc_error error;
     kb_error_set(&error, KC_ERR_CLOSED, "connection to %s closed after %d ms without use",
                  kn_conn_name(conn, name, sizeof name), (int)conn->env->max_idle_ms);
@@ -338,7 +338,7 @@ void kn_conn_finish(kn_conn *conn)
 
 void kn_conn_lost(kn_conn *conn, const kc_error *cause)
 {
-    char name[KN_HOST_MAX + 64];
+    char name[KN_PEER_NAME_MAX];
     kc_error error;
     kn_conn_name(conn, name, sizeof name);
     bool is_in_sasl = conn->auth.state > KN_AUTH_QUIETING ||
@@ -379,7 +379,7 @@ void kn_conn_lost(kn_conn *conn, const kc_error *cause)
 
 static void fail_drained(kn_conn *conn)
 {
-    char name[KN_HOST_MAX + 64];
+    char name[KN_PEER_NAME_MAX];
     kc_error error;
     kb_error_set(&error, KC_ERR_CLOSED, "connection to %s closed: it is no longer needed",
                  kn_conn_name(conn, name, sizeof name));

@@ -15,7 +15,7 @@
 
 static void fail_read(kn_conn *conn, kc_err code, const char *what)
 {
-    char name[KN_HOST_MAX + 64];
+    char name[KN_PEER_NAME_MAX];
     kc_error error;
     kb_error_set(&error, code, "%s %s", kn_conn_name(conn, name, sizeof name), what);
     error.phase = KC_PHASE_API;
@@ -41,7 +41,7 @@ static bool check_size(kn_conn *conn, const uint8_t *at)
     } else if (size < 4 || size > INT32_MAX) {
         fail_read(conn, KC_ERR_MALFORMED, "sent a frame of impossible size");
     } else {
-        char name[KN_HOST_MAX + 64];
+        char name[KN_PEER_NAME_MAX];
         kc_error error;
         kb_error_set(&error, KC_ERR_TOO_LARGE,
                      "%s sent a response of %u bytes, the limit is %d; ask for less or raise "
@@ -59,7 +59,7 @@ static void hand_over(kn_conn *conn, const kn_sent *sent, kb_chunk *chunk, kc_by
     kp_fault fault;
     kc_bytes body;
     if (kp_frame_response_body(sent->api, sent->version, frame, &body, &fault) != KC_OK) {
-        char name[KN_HOST_MAX + 64];
+        char name[KN_PEER_NAME_MAX];
         kc_error error;
         kb_error_set(&error, KC_ERR_MALFORMED, "%s sent a bad header of a %s v%d response",
                      kn_conn_name(conn, name, sizeof name), sent->api->name, sent->version);
@@ -105,7 +105,7 @@ static void deliver(kn_conn *conn, kb_chunk *chunk, kc_bytes frame)
     }
     kn_sent sent = conn->ring[conn->ring_head];
     if (!kp_frame_correlation_id(frame, &id) || id != sent.correlation_id) {
-        char name[KN_HOST_MAX + 64];
+        char name[KN_PEER_NAME_MAX];
         kc_error error;
         kb_error_set(&error, KC_ERR_MALFORMED,
                      "%s answered request %d where %d (%s) was next; the connection is out of step",

@@ -50,7 +50,7 @@ static bool is_live(const kn_conn *conn)
 static void fail_auth(kn_conn *conn, uint32_t flags)
 {
     const kn_sasl *sasl = &conn->auth.sasl;
-    char name[KN_HOST_MAX + 64];
+    char name[KN_PEER_NAME_MAX];
     kc_error error;
     kb_error_set(&error, sasl->err, "SASL authentication failed%s%s by %s: %s (%s)",
                  sasl->username ? " as " : "", sasl->username ? sasl->username : "",
@@ -145,7 +145,7 @@ static void succeed(kn_conn *conn)
     kn_conn_auth *auth = &conn->auth;
     bool is_renewal = conn->state == KN_CONN_READY;
     if (kb_log_is_on(conn->env->log, KC_LOG_DEBUG)) {
-        char name[KN_HOST_MAX + 64];
+        char name[KN_PEER_NAME_MAX];
         kb_log_line(conn->env->log, KC_LOG_DEBUG, "%s: authenticated by %s for %lld ms",
                     kn_conn_name(conn, name, sizeof name), auth->sasl.conf->mechanism->name,
                     (long long)auth->lifetime_ms);

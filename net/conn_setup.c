@@ -58,7 +58,7 @@ void kn_conn_step_done(kn_conn *conn)
 
 static void fail_setup(kn_conn *conn, kc_err code, kc_phase phase, const char *what)
 {
-    char name[KN_HOST_MAX + 64];
+    char name[KN_PEER_NAME_MAX];
     kc_error error;
     kb_error_set(&error, code, "%s: %s", kn_conn_name(conn, name, sizeof name), what);
     error.phase = phase;

@@ -75,7 +75,7 @@ kc_err kn_conn_send(kn_conn *conn, kn_request *request, kc_error *err)
         kp_version_choose(api, &conn->versions, request->version_min, request->version_max);
     if (version >= 0)
         return kn_conn_enqueue(conn, request, version, err);
-    char name[KN_HOST_MAX + 64];
+    char name[KN_PEER_NAME_MAX];
     int min = request->version_min >= 0 ? request->version_min : api->request->min;
     int max = request->version_max >= 0 ? request->version_max : api->stable_max;
     int16_t theirs = conn->versions.range[api->key].max;
@@ -260,7 +260,7 @@ void kn_conn_flush(kn_conn *conn)
 
 static void fail_cut(kn_conn *conn, const kn_request *request)
 {
-    char name[KN_HOST_MAX + 64];
+    char name[KN_PEER_NAME_MAX];
     kc_error error;
     kb_error_set(&error, KC_ERR_DISCONNECTED,
                  "connection to %s closed: a %s request was given up while it was being written",

@@ -151,9 +151,13 @@ void kn_broker_retire(kn_broker *broker);
 
 /** The sentence for the codes the pool itself gives. */
 void kn_pool_error(kc_error *error, kc_err code, int32_t broker_id);
-/** Of a request that waited in vain: where a connection could not be made, that says it all, and only the code stays. */
-/** What a connection waits for, in words; false: none waits. */
-bool kn_pool_first_trouble(const kn_pool *pool, char *text, size_t cap);
+/** Of a request that waited in vain: where a connection could not be made, that says it all, and only the code stays;
+ * where none has failed yet, what one waits for. */
 void kn_pool_name_cause(const kn_pool *pool, kc_error *error);
+
+/* pool_explain.c */
+
+/** What the first connection waits for, in words; false: none waits. */
+bool kn_pool_first_trouble(const kn_pool *pool, char *text, size_t cap);
 
 #endif

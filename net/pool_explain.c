@@ -175,13 +175,18 @@ static void explain_seeds(const kn_bootstrap *canonical, kb_explain *out, kb_exp
     }
 }
 
+static void explain_ways(const kn_pool *pool, kb_explain *out, kb_explain_list *list)
+{
+    explain_seeds(&pool->canonical, out, list);
+    explain_brokers(&pool->bootstrap, out, list);
+    explain_brokers(&pool->brokers, out, list);
+}
+
 void kn_pool_explain(const kn_pool *pool, kb_explain *out)
 {
     kb_explain_list list = {0};
     explain_any(pool, out);
-    explain_seeds(&pool->canonical, out, &list);
-    explain_brokers(&pool->bootstrap, out, &list);
-    explain_brokers(&pool->brokers, out, &list);
+    explain_ways(pool, out, &list);
     KB_LIST_FOR (node, &pool->detached) {
         const kn_conn *conn = KB_CONTAINER(node, kn_conn, node);
         char name[KN_PEER_NAME_MAX];
@@ -213,9 +218,7 @@ bool kn_pool_first_trouble(const kn_pool *pool, char *text, size_t cap)
     first_line first = {.text = text, .cap = cap};
     kb_explain_list list = {0};
     kb_explain out = {.fn = keep_first, .user = &first, .now_us = kn_loop_now_us(pool->env.loop)};
-    explain_seeds(&pool->canonical, &out, &list);
-    explain_brokers(&pool->bootstrap, &out, &list);
-    explain_brokers(&pool->brokers, &out, &list);
+    explain_ways(pool, &out, &list);
     return first.is_there;
 }
 
