@@ -1,0 +1,22 @@
+/* SPDX-License-Identifier: LicenseRef-OfficeFlow
+ * Which handler answers which API. */
+#include "mock/api.h"
+
+#define API_KEYS 128
+
+static const km_handler handlers[API_KEYS] = {
+    /* what the cluster is */
+    [KP_API_API_VERSIONS] = km_api_api_versions,
+    [KP_API_METADATA] = km_api_metadata,
+    [KP_API_DESCRIBE_CLUSTER] = km_api_describe_cluster,
+    [KP_API_DESCRIBE_TOPIC_PARTITIONS] = km_api_describe_topic_partitions,
+    /* topics */
+    [KP_API_CREATE_TOPICS] = km_api_create_topics,
+    /* coordinators */
+    [KP_API_FIND_COORDINATOR] = km_api_find_coordinator,
+};
+
+km_handler km_api_handler(int16_t api_key)
+{
+    return api_key >= 0 && api_key < API_KEYS ? handlers[api_key] : NULL;
+}

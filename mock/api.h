@@ -1,0 +1,27 @@
+/* SPDX-License-Identifier: LicenseRef-OfficeFlow
+ * The table of what a broker answers. A handler stands in the api_<family>.c of its family; see request.h for what it
+ * may do. */
+#ifndef KM_API_H
+#define KM_API_H
+
+#include "mock/request.h"
+
+/** NULL: not served, so not advertised. */
+km_handler km_api_handler(int16_t api_key);
+
+#define KM_HANDLER(name)                                                                           \
+    km_action km_api_##name(km_request *request, const void *message, void *response)
+
+/* api_metadata.c */
+KM_HANDLER(api_versions);
+KM_HANDLER(metadata);
+KM_HANDLER(describe_cluster);
+KM_HANDLER(describe_topic_partitions);
+/* api_topics.c */
+KM_HANDLER(create_topics);
+/* api_coordinator.c */
+KM_HANDLER(find_coordinator);
+
+#undef KM_HANDLER
+
+#endif

@@ -1,0 +1,119 @@
+/* SPDX-License-Identifier: LicenseRef-OfficeFlow
+ * What the cluster says of itself. */
+#include "tests/unit/mock/mock_world.h"
+
+#include <check.h>
+
+START_TEST(api_versions_tells_what_is_served_and_no_more)
+{
+    mock_world *world = mock_new(1);
+    mock_link *link = mock_link_new(world, 1);
+    kp_api_versions_req request;
+    mock_defaults(KP_API_API_VERSIONS, &request);
+    request.client_software_name = KC_STR("test");
+    request.client_software_version = KC_STR("1");
+    const kp_api_versions_resp *response = mock_ask(link, KP_API_API_VERSIONS, 4, &request);
+    ck_assert_int_eq(response->error_code, 0);
+    ck_assert_int_gt(response->api_keys.count, 3);
+    for (int32_t i = 0; i < response->api_keys.count; i++)
+        ck_assert_int_ne(response->api_keys.items[i].api_key, KP_API_WRITE_TXN_MARKERS);
+    ck_assert_int_eq(response->finalized_features.count, 4);
+    mock_free(world);
+}
+END_TEST
+
+START_TEST(an_unknown_version_of_api_versions_is_answered_with_error_35_in_version_0)
+{
+    mock_world *world = mock_new(1);
+    mock_link *link = mock_link_new(world, 1);
+    const uint8_t request[] = {0, 0, 0, 11, 0, 18, 0, 99, 0, 0, 0, 1, 0xff, 0xff, 0};
+    mock_send_bytes(link, kc_span(request, sizeof request));
+    ck_assert(!mock_is_closed(link));
+    kc_bytes out = km_conn_output(mock_conn(link));
+    ck_assert_uint_eq(out.len, 4 + 4 + 2 + 4 + 6);
+    ck_assert_int_eq(out.ptr[9], 35);
+    mock_free(world);
+}
+END_TEST
+
+START_TEST(what_is_not_served_closes_the_connection)
+{
+    const uint8_t unknown_api[] = {0, 0, 0, 10, 0x7f, 0, 0, 0, 0, 0, 0, 1, 0xff, 0xff};
+    const uint8_t unknown_version[] = {0, 0, 0, 10, 0, 3, 0, 99, 0, 0, 0, 1, 0xff, 0xff};
+    const uint8_t too_long[] = {0x7f, 0xff, 0xff, 0xff};
+    const uint8_t negative[] = {0xff, 0xff, 0xff, 0xff};
+    const kc_bytes bad[] = {kc_span(unknown_api, sizeof unknown_api),
+                            kc_span(unknown_version, sizeof unknown_version),
+                            kc_span(too_long, sizeof too_long), kc_span(negative, sizeof negative)};
+    mock_world *world = mock_new(1);
+    for (size_t i = 0; i < sizeof bad / sizeof bad[0]; i++) {
+        mock_link *link = mock_link_new(world, 1);
+        mock_send_bytes(link, bad[i]);
+        ck_assert(mock_is_closed(link));
+    }
+    mock_free(world);
+}
+END_TEST
+
+START_TEST(metadata_makes_a_topic_that_is_asked_for_and_names_its_leaders)
+{
+    mock_world *world = mock_new(3);
+    mock_topic(world, "six", 6);
+    kp_metadata_req_topic topics[2] = {{.name = KC_STR("six")}, {.name = KC_STR("new")}};
+    kp_metadata_req request;
+    mock_defaults(KP_API_METADATA, &request);
+    request.topics.items = topics;
+    request.topics.count = 2;
+    const kp_metadata_resp *response =
+        mock_ask(mock_link_new(world, 2), KP_API_METADATA, 13, &request);
+    ck_assert_int_eq(response->brokers.count, 3);
+    ck_assert_int_eq(response->topics.count, 2);
+    ck_assert_int_eq(response->topics.items[0].partitions.count, 6);
+    ck_assert_int_eq(response->topics.items[0].partitions.items[4].isr_nodes.count, 3);
+    ck_assert_int_eq(response->topics.items[1].error_code, 0);
+    ck_assert_int_eq(response->topics.items[1].partitions.count, 1);
+    mock_free(world);
+}
+END_TEST
+
+START_TEST(a_broker_that_stops_gives_its_partitions_to_others_with_a_new_epoch)
+{
+    mock_world *world = mock_new(3);
+    const km_topic *topic = mock_topic(world, "t", 3);
+    int32_t leader = topic->partitions[0]->leader;
+    mock_link *link = mock_link_new(world, leader);
+    km_broker_stop(mock_broker(world, leader), false);
+    ck_assert(mock_is_closed(link));
+    ck_assert_int_ne(topic->partitions[0]->leader, leader);
+    ck_assert_int_eq(topic->partitions[0]->leader_epoch, 1);
+    km_broker_start(mock_broker(world, leader));
+    ck_assert_int_ne(topic->partitions[0]->leader, leader);
+    mock_free(world);
+}
+END_TEST
+
+START_TEST(describe_topic_partitions_goes_on_at_its_cursor)
+{
+    mock_world *world = mock_new(1);
+    mock_topic(world, "b", 3);
+    mock_topic(world, "a", 3);
+    mock_link *link = mock_link_new(world, 1);
+    kp_describe_topic_partitions_req request;
+    kp_describe_topic_partitions_req_cursor cursor = {.topic_name = KC_STR("b"),
+                                                      .partition_index = 1};
+    mock_defaults(KP_API_DESCRIBE_TOPIC_PARTITIONS, &request);
+    request.response_partition_limit = 4;
+    const kp_describe_topic_partitions_resp *response =
+        mock_ask(link, KP_API_DESCRIBE_TOPIC_PARTITIONS, 0, &request);
+    ck_assert_int_eq(response->topics.count, 2);
+    ck_assert(kc_bytes_equal(response->topics.items[0].name, KC_STR("a")));
+    ck_assert_int_eq(response->topics.items[1].partitions.count, 1);
+    ck_assert_int_eq(response->next_cursor->partition_index, 1);
+    request.cursor = &cursor;
+    response = mock_ask(link, KP_API_DESCRIBE_TOPIC_PARTITIONS, 0, &request);
+    ck_assert_int_eq(response->topics.count, 1);
+    ck_assert_int_eq(response->topics.items[0].partitions.items[0].partition_index, 1);
+    ck_assert_ptr_null(response->next_cursor);
+    mock_free(world);
+}
+END_TEST
