@@ -21,7 +21,7 @@ typedef struct mem_canonical {
 /** A look-up on its way. */
 typedef struct mem_query {
     kn_timer timer;
-    kn_mem_network *network;
+    mem_view *view;
     kn_lookup *lookup;
 } mem_query;
 
@@ -165,6 +165,18 @@ void kn_mem_cut(kn_mem_network *network, const char *host, uint16_t port)
     }
 }
 
+void kn_mem_half_open(kn_mem_network *network, const char *host, uint16_t port)
+{
+    kn_address address;
+    if (address_of(network, host, port, &address) != KC_OK)
+        return;
+    KB_LIST_FOR (node, &network->peers) {
+        kn_mem_peer *peer = KB_CONTAINER(node, kn_mem_peer, node);
+        if (peer->is_open && kn_address_equal(&peer->address, &address))
+            kn_mem_peer_lose_server(peer);
+    }
+}
+
 static void look_up(kn_mem_network *network, kn_lookup *lookup)
 {
     const mem_name *name = find_name(network, lookup->host);
@@ -187,15 +199,16 @@ static void on_query_timer(kn_timer *timer)
 {
     mem_query *query = timer->user;
     kn_lookup *lookup = query->lookup;
-    look_up(query->network, lookup);
+    look_up(query->view->network, lookup);
     lookup->query = NULL;
-    kb_mem_free(query->network->mem, query);
+    kb_mem_free(query->view->network->mem, query);
     lookup->done(lookup);
 }
 
 static void mem_resolve(kn_network *base, kn_lookup *lookup)
 {
-    kn_mem_network *network = (kn_mem_network *)base;
+    mem_view *view = (mem_view *)base;
+    kn_mem_network *network = view->network;
     assert(lookup->done && !lookup->query);
     kn_task_cancel(&lookup->task);
     lookup->task.fn = on_looked_up;
@@ -206,11 +219,11 @@ static void mem_resolve(kn_network *base, kn_lookup *lookup)
     } else if (network->shape.resolve_latency_us > 0) {
         mem_query *query = kb_mem_zalloc(network->mem, sizeof *query);
         if (query) {
-            *query = (mem_query){{.fn = on_query_timer, .user = query}, network, lookup};
+            *query = (mem_query){{.fn = on_query_timer, .user = query}, view, lookup};
             lookup->query = query;
             kc_err err =
-                kn_timer_set(network->loop, &query->timer,
-                             kn_loop_now_us(network->loop) + network->shape.resolve_latency_us);
+                kn_timer_set(view->loop, &query->timer,
+                             kn_loop_now_us(view->loop) + network->shape.resolve_latency_us);
             assert(err == KC_OK);
             (void)err;
             return;
@@ -219,18 +232,19 @@ static void mem_resolve(kn_network *base, kn_lookup *lookup)
     } else {
         look_up(network, lookup);
     }
-    kn_task_queue(network->loop, &lookup->task);
+    kn_task_queue(view->loop, &lookup->task);
 }
 
 static void mem_cancel(kn_network *base, kn_lookup *lookup)
 {
-    kn_mem_network *network = (kn_mem_network *)base;
+    mem_view *view = (mem_view *)base;
+    kn_mem_network *network = view->network;
     kn_task_cancel(&lookup->task);
     mem_query *query = lookup->query;
     if (!query)
         return;
     lookup->query = NULL;
-    kn_timer_stop(network->loop, &query->timer);
+    kn_timer_stop(view->loop, &query->timer);
     kb_mem_free(network->mem, query);
 }
 
@@ -271,14 +285,15 @@ kc_err kn_mem_canonical_set(kn_mem_network *network, const char *literal, const 
 
 static void mem_name_of(kn_network *base, kn_naming *naming)
 {
-    kn_mem_network *network = (kn_mem_network *)base;
+    mem_view *view = (mem_view *)base;
+    kn_mem_network *network = view->network;
     const mem_canonical *canonical = find_canonical(network, &naming->address);
     kn_task_cancel(&naming->task);
     naming->task.fn = on_named;
     naming->task.user = naming;
     naming->err = canonical && canonical->name[0] ? KC_OK : KC_ERR_RESOLVE;
     memcpy(naming->name, canonical ? canonical->name : "", canonical ? sizeof canonical->name : 1);
-    kn_task_queue(network->loop, &naming->task);
+    kn_task_queue(view->loop, &naming->task);
 }
 
 static void mem_cancel_name(kn_network *base, kn_naming *naming)
@@ -289,7 +304,13 @@ static void mem_cancel_name(kn_network *base, kn_naming *naming)
 
 static void mem_free(kn_network *base)
 {
-    kn_mem_network *network = (kn_mem_network *)base;
+    mem_view *view = (mem_view *)base;
+    kn_mem_network *network = view->network;
+    if (view != &network->own) {
+        kb_list_remove(&view->node);
+        kb_mem_free(network->mem, view);
+        return;
+    }
     KB_LIST_FOR (node, &network->peers)
         kn_mem_peer_free(KB_CONTAINER(node, kn_mem_peer, node));
     KB_LIST_FOR (node, &network->listeners)
@@ -298,28 +319,34 @@ static void mem_free(kn_network *base)
         free_name(network, KB_CONTAINER(node, mem_name, node));
     KB_LIST_FOR (node, &network->canonicals)
         kb_mem_free(network->mem, KB_CONTAINER(node, mem_canonical, node));
+    KB_LIST_FOR (node, &network->views)
+        kb_mem_free(network->mem, KB_CONTAINER(node, mem_view, node));
     kb_mem_free(network->mem, network);
 }
 
+static const kn_network_ops mem_ops = {
+    .resolve = mem_resolve,
+    .cancel = mem_cancel,
+    .name = mem_name_of,
+    .cancel_name = mem_cancel_name,
+    .open = kn_mem_open,
+    .free = mem_free,
+};
+
 kc_err kn_mem_network_new(kb_mem *mem, kn_loop *loop, kb_rand *rand, kn_mem_network **network_out)
 {
-    static const kn_network_ops ops = {
-        .resolve = mem_resolve,
-        .cancel = mem_cancel,
-        .name = mem_name_of,
-        .cancel_name = mem_cancel_name,
-        .open = kn_mem_open,
-        .free = mem_free,
-    };
     assert(mem && loop && network_out);
     kn_mem_network *network = kb_mem_zalloc(mem, sizeof *network);
     if (!network)
         return KC_ERR_NOMEM;
-    network->base.ops = &ops;
+    network->own.base.ops = &mem_ops;
+    network->own.network = network;
+    network->own.loop = loop;
     network->mem = mem;
     network->loop = loop;
     network->rand = rand;
     network->next_ip = 1;
+    kb_list_init(&network->views);
     kb_list_init(&network->names);
     kb_list_init(&network->canonicals);
     kb_list_init(&network->listeners);
@@ -328,9 +355,22 @@ kc_err kn_mem_network_new(kb_mem *mem, kn_loop *loop, kb_rand *rand, kn_mem_netw
     return KC_OK;
 }
 
+kc_err kn_mem_network_view(kn_mem_network *network, kn_loop *loop, kn_network **view_out)
+{
+    mem_view *view = kb_mem_zalloc(network->mem, sizeof *view);
+    if (!view)
+        return KC_ERR_NOMEM;
+    view->base.ops = &mem_ops;
+    view->network = network;
+    view->loop = loop;
+    kb_list_push_back(&network->views, &view->node);
+    *view_out = &view->base;
+    return KC_OK;
+}
+
 kn_network *kn_mem_network_base(kn_mem_network *network)
 {
-    return &network->base;
+    return &network->own.base;
 }
 
 kn_mem_shape *kn_mem_network_shape(kn_mem_network *network)

@@ -27,6 +27,7 @@ typedef struct kn_mem_shape {
     int64_t latency_us;         /**< one way; connecting takes two                           */
     int64_t jitter_us;          /**< up to this much more; order is kept; needs `rand`       */
     int64_t resolve_latency_us; /**< for a name                                              */
+    int64_t bytes_per_second;   /**< each way of each connection; 0: any                     */
     size_t read_max;            /**< most bytes one read() gives; 0: any                     */
     size_t write_max;           /**< most bytes one write() takes; 0: any                    */
     size_t window_bytes;        /**< most bytes written that the server did not take; 0: any */
@@ -36,6 +37,11 @@ typedef struct kn_mem_shape {
 KC_NODISCARD kc_err kn_mem_network_new(kb_mem *mem, kn_loop *loop, kb_rand *rand,
                                        kn_mem_network **network_out);
 kn_network *kn_mem_network_base(kn_mem_network *network);
+/** The same network for a host with a loop of its own, whose time the caller moves along (or not, which is a process
+ * that is frozen): its transports tell what happens on that loop. Freed by kn_network_free(), or with the network.
+ * KC_ERR_NOMEM. */
+KC_NODISCARD kc_err kn_mem_network_view(kn_mem_network *network, kn_loop *loop,
+                                        kn_network **view_out);
 kn_mem_shape *kn_mem_network_shape(kn_mem_network *network);
 /** After `window_bytes` was raised: tell those who wait for room. */
 void kn_mem_network_reshaped(kn_mem_network *network);
@@ -52,6 +58,10 @@ void kn_mem_unlisten(kn_mem_network *network, const char *host, uint16_t port);
 void kn_mem_pause(kn_mem_network *network, const char *host, uint16_t port, bool is_paused);
 /** Reset every connection to this address; the server's on_close is called in a turn. */
 void kn_mem_cut(kn_mem_network *network, const char *host, uint16_t port);
+
+/** As if the machine had lost its power: the server's side of every connection to this address is gone, on_close is
+ * called now, and no client is told. */
+void kn_mem_half_open(kn_mem_network *network, const char *host, uint16_t port);
 
 /** One more address ("10.0.0.7") for a name. Names are unresolvable without any. */
 KC_NODISCARD kc_err kn_mem_name_add(kn_mem_network *network, const char *name, const char *literal);

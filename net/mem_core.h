@@ -6,8 +6,17 @@
 #include "net/mem.h"
 #include "protocol/base/buf.h"
 
-struct kn_mem_network {
+/** The network as one host sees it: what the transports opened through it tell, they tell on its loop. */
+typedef struct mem_view {
     kn_network base;
+    kn_mem_network *network;
+    kn_loop *loop;
+    kb_list node; /**< in the network, where it is not the network's own */
+} mem_view;
+
+struct kn_mem_network {
+    mem_view own; /**< of clients on the network's own loop */
+    kb_list views;
     kb_mem *mem;
     kn_loop *loop;
     kb_rand *rand;
@@ -39,6 +48,10 @@ typedef struct mem_pipe {
 
 struct kn_mem_peer {
     kn_transport base; /**< the client's side */
+    kn_loop *client_loop;
+    kn_task client_task;   /**< on it: tells the client, where it is not the network's own */
+    unsigned first_events; /**< KN_EVENT_OPEN or KN_EVENT_FAILED, not told yet */
+    bool is_half_open; /**< the server is gone and nobody told the client: what it writes is lost */
     kb_list node;
     kn_mem_network *network;
     kn_address address;
@@ -68,5 +81,7 @@ kc_err kn_mem_open(kn_network *network, const kn_open_options *options,
 /** Look again at what can move. */
 void kn_mem_peer_schedule(kn_mem_peer *peer);
 void kn_mem_peer_free(kn_mem_peer *peer);
+/** The server's side is gone, and the client is not told. */
+void kn_mem_peer_lose_server(kn_mem_peer *peer);
 
 #endif

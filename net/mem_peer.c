@@ -26,10 +26,15 @@ static int64_t now_us(const kn_mem_peer *peer)
 }
 
 /** When what is sent now arrives; never before what was sent earlier. */
-static int64_t next_due(kn_mem_peer *peer, mem_pipe *pipe)
+static int64_t next_due(kn_mem_peer *peer, mem_pipe *pipe, size_t len)
 {
     const kn_mem_shape *shape = &peer->network->shape;
     int64_t due_us = now_us(peer) + shape->latency_us;
+    if (shape->bytes_per_second > 0) {
+        if (due_us < pipe->last_due_us)
+            due_us = pipe->last_due_us;
+        due_us += (int64_t)len * 1000000 / shape->bytes_per_second;
+    }
     if (shape->jitter_us > 0 && peer->network->rand)
         due_us += (int64_t)kb_rand_below(peer->network->rand, (uint64_t)shape->jitter_us + 1);
     if (due_us < pipe->last_due_us)
@@ -49,7 +54,7 @@ static mem_segment *add_segment(kn_mem_peer *peer, mem_pipe *pipe, size_t len)
     mem_segment *segment = kb_mem_alloc(peer->network->mem, sizeof *segment + len);
     if (!segment)
         return NULL;
-    segment->due_us = next_due(peer, pipe);
+    segment->due_us = next_due(peer, pipe, len);
     segment->len = len;
     segment->at = 0;
     kb_list_push_back(&pipe->segments, &segment->node);
@@ -74,7 +79,7 @@ static void clear_pipe(kn_mem_peer *peer, mem_pipe *pipe)
 static void end_pipe(kn_mem_peer *peer, mem_pipe *pipe)
 {
     if (!pipe->has_end)
-        pipe->end_due_us = next_due(peer, pipe);
+        pipe->end_due_us = next_due(peer, pipe, 0);
     pipe->has_end = true;
 }
 
@@ -146,7 +151,7 @@ static kc_err peer_write(kn_transport *transport, const struct iovec *iov, int c
                          size_t *len_out, kc_error *err)
 {
     kn_mem_peer *peer = (kn_mem_peer *)transport;
-    if (peer->is_reset || !peer->has_server)
+    if (peer->is_reset || (!peer->has_server && !peer->is_half_open))
         return fail(err, KC_ERR_DISCONNECTED, KC_PHASE_API, peer->is_reset ? ECONNRESET : EPIPE,
                     peer->is_reset ? "Connection reset by peer" : "Broken pipe");
     size_t total = 0;
@@ -159,6 +164,10 @@ static kc_err peer_write(kn_transport *transport, const struct iovec *iov, int c
         total = room;
     if (total == 0)
         return KC_ERR_AGAIN;
+    if (peer->is_half_open) { /* as into a kernel's buffer */
+        *len_out = total;
+        return KC_OK;
+    }
     mem_segment *segment = add_segment(peer, &peer->to_server, total);
     if (!segment)
         return kb_error_code(err, KC_ERR_NOMEM);
@@ -208,20 +217,17 @@ static void connect_client(kn_mem_peer *peer)
         return;
     mem_listener *listener = kn_mem_find_listener(peer->network, &peer->address);
     if (!listener) {
-        kc_error error;
         peer->is_refused = true;
-        fail(&error, KC_ERR_CONNECT, KC_PHASE_CONNECT, ECONNREFUSED, "Connection refused");
-        peer->base.on_event(peer->base.user, KN_EVENT_FAILED, &error);
+        peer->first_events = KN_EVENT_FAILED;
         return;
     }
     peer->is_open = true;
+    peer->first_events = KN_EVENT_OPEN;
     peer->has_server = true;
     peer->server = listener->server;
     peer->server_user = listener->user;
     if (peer->server->on_accept)
         peer->server->on_accept(peer->server_user, peer);
-    if (peer->has_client)
-        peer->base.on_event(peer->base.user, KN_EVENT_OPEN, NULL);
 }
 
 static void tell_server_of_end(kn_mem_peer *peer)
@@ -259,14 +265,42 @@ static void serve_server(kn_mem_peer *peer)
 
 static unsigned events_of(const kn_mem_peer *peer)
 {
-    if (!peer->has_client || !peer->is_open)
+    if (!peer->has_client)
         return 0;
-    unsigned events = 0;
+    if (!peer->is_open)
+        return peer->first_events;
+    unsigned events = peer->first_events;
     if (peer->is_reset || due_of(&peer->to_client) <= now_us(peer))
         events |= KN_EVENT_READ;
     if (peer->wants_write && (peer->is_reset || !peer->has_server || room_of(peer) > 0))
         events |= KN_EVENT_WRITE;
     return events;
+}
+
+/** As epoll has it: what is so at this moment, opening first and by itself. */
+static void tell_client(kn_mem_peer *peer)
+{
+    unsigned events = events_of(peer);
+    if (events == 0)
+        return;
+    unsigned first = peer->first_events;
+    peer->first_events = 0;
+    if (first == KN_EVENT_FAILED) {
+        kc_error error;
+        fail(&error, KC_ERR_CONNECT, KC_PHASE_CONNECT, ECONNREFUSED, "Connection refused");
+        peer->base.on_event(peer->base.user, KN_EVENT_FAILED, &error);
+        return;
+    }
+    if (first)
+        peer->base.on_event(peer->base.user, first, NULL);
+    events = events_of(peer);
+    if (events != 0)
+        peer->base.on_event(peer->base.user, events, NULL);
+}
+
+static bool is_own_loop(const kn_mem_peer *peer)
+{
+    return peer->client_loop == peer->network->loop;
 }
 
 static void run(kn_mem_peer *peer)
@@ -277,9 +311,20 @@ static void run(kn_mem_peer *peer)
     connect_client(peer);
     if (peer->is_open)
         serve_server(peer);
-    unsigned events = events_of(peer);
-    if (events != 0)
-        peer->base.on_event(peer->base.user, events, NULL);
+    if (is_own_loop(peer))
+        tell_client(peer);
+    else if (events_of(peer) != 0)
+        kn_task_queue(peer->client_loop, &peer->client_task);
+    peer->in_run = false;
+    settle(peer);
+}
+
+static void on_client_task(kn_task *task)
+{
+    kn_mem_peer *peer = task->user;
+    peer->in_run = true;
+    if (!is_paused(peer))
+        tell_client(peer);
     peer->in_run = false;
     settle(peer);
 }
@@ -297,14 +342,19 @@ static void on_timer(kn_timer *timer)
 /** When run() has something to do; INT64_MAX: not before somebody acts. */
 static int64_t work_due(const kn_mem_peer *peer)
 {
+    /* On a loop of its own the client may be frozen: once it is to be told, it is not asked again before it was. */
+    bool is_told = !is_own_loop(peer) && peer->client_task.node.next &&
+                   !kb_list_is_empty(&peer->client_task.node);
+    if (events_of(peer) != 0 && !is_told)
+        return now_us(peer);
     if (!peer->is_open)
         return peer->has_client && !peer->is_refused ? peer->connect_due_us : INT64_MAX;
-    if (events_of(peer) != 0 || (peer->is_cut && peer->has_server))
+    if (peer->is_cut && peer->has_server)
         return now_us(peer);
     int64_t due_us = INT64_MAX;
     if (peer->has_server || head_of(&peer->to_server))
         due_us = due_of(&peer->to_server);
-    if (peer->has_client && due_of(&peer->to_client) < due_us)
+    if (peer->has_client && !is_told && due_of(&peer->to_client) < due_us)
         due_us = due_of(&peer->to_client);
     return due_us;
 }
@@ -332,6 +382,7 @@ void kn_mem_peer_free(kn_mem_peer *peer)
     assert(!peer->has_client && !peer->in_run);
     kn_timer_stop(peer->network->loop, &peer->timer);
     kn_task_cancel(&peer->task);
+    kn_task_cancel(&peer->client_task);
     clear_pipe(peer, &peer->to_client);
     clear_pipe(peer, &peer->to_server);
     kb_buf_cleanup(&peer->in);
@@ -343,7 +394,8 @@ kc_err kn_mem_open(kn_network *base, const kn_open_options *options, kn_transpor
                    kc_error *err)
 {
     static const kn_transport_ops ops = {peer_read, peer_write, peer_want, peer_close};
-    kn_mem_network *network = (kn_mem_network *)base;
+    const mem_view *view = (const mem_view *)base;
+    kn_mem_network *network = view->network;
     network->connects++;
     kn_mem_peer *peer = kb_mem_zalloc(network->mem, sizeof *peer);
     if (!peer)
@@ -357,12 +409,23 @@ kc_err kn_mem_open(kn_network *base, const kn_open_options *options, kn_transpor
     peer->has_client = true;
     peer->timer = (kn_timer){.fn = on_timer, .user = peer};
     peer->task = (kn_task){.fn = on_task, .user = peer};
+    peer->client_loop = view->loop;
+    peer->client_task = (kn_task){.fn = on_client_task, .user = peer};
     kb_list_push_back(&network->peers, &peer->node);
     /* there and back */
-    peer->connect_due_us = next_due(peer, &peer->to_client) + network->shape.latency_us;
+    peer->connect_due_us = next_due(peer, &peer->to_client, 0) + network->shape.latency_us;
     kn_mem_peer_schedule(peer);
     *transport_out = &peer->base;
     return KC_OK;
+}
+
+void kn_mem_peer_lose_server(kn_mem_peer *peer)
+{
+    peer->is_half_open = true;
+    clear_pipe(peer, &peer->to_server);
+    clear_pipe(peer, &peer->to_client);
+    tell_server_of_end(peer);
+    settle(peer);
 }
 
 kc_bytes kn_mem_peer_in(const kn_mem_peer *peer)
