@@ -29,6 +29,12 @@ typedef struct km_group_ops {
     kc_bytes (*protocol_type)(const km_group *group);
     /** Does a member read this topic? Its offsets can't be deleted then. */
     bool (*is_subscribed)(const km_group *group, kc_bytes topic);
+    /** May this member commit offsets? 0 or Kafka's code. Without a member: empty id, null instance, -1.
+     * A classic group may take a commit as a sign of life. */
+    int16_t (*check_commit)(km_group *group, kc_bytes member_id, kc_bytes instance_id,
+                            int32_t generation_or_epoch, bool is_transactional);
+    /** May this member fetch them? OffsetFetch tells who asks since version 9: KIP-848's only. NULL: any. */
+    int16_t (*check_fetch)(const km_group *group, kc_bytes member_id, int32_t member_epoch);
     /** Members and timers; nothing is answered any more. */
     void (*free)(km_group *group);
 } km_group_ops;
