@@ -22,6 +22,9 @@ typedef struct km_faults km_faults;
 typedef struct km_groups km_groups;
 typedef struct km_txns km_txns;
 typedef struct km_auth km_auth;
+typedef struct km_configs km_configs;
+typedef struct km_acls km_acls;
+typedef struct km_quotas km_quotas;
 
 typedef struct km_broker {
     km_cluster *cluster;
@@ -85,6 +88,9 @@ struct km_cluster {
     km_groups *groups;
     km_txns *txns;
     km_auth *auth;
+    km_configs *configs;
+    km_acls *acls;
+    km_quotas *quotas;
 };
 
 /** `mem` counts and limits all of it and outlives it. KC_ERR_ARGUMENT: broker_count. */
