@@ -62,6 +62,14 @@ KC_NODISCARD kc_err kn_loop_turn(kn_loop *loop, int timeout_ms, bool *busy_out);
  * left. False: nothing was due up to `until_us` (time is there now). */
 bool kn_loop_advance(kn_loop *loop, int64_t until_us);
 
+/** Virtual only: when something is to be done next; now, while work is left; INT64_MAX: nothing. */
+int64_t kn_loop_next_due_us(const kn_loop *loop);
+/** Virtual only: a process that was frozen goes on: it is `now_us` at once, with all that came due meanwhile still to
+ * run in the next turn. */
+void kn_loop_jump(kn_loop *loop, int64_t now_us);
+/** Virtual only: somebody set the wall clock, by so much; monotonic time goes on as before. */
+void kn_loop_shift_wall(kn_loop *loop, int64_t delta_ms);
+
 /** End a wait under way or the next one. From any thread and from a signal handler. */
 void kn_loop_wake(kn_loop *loop);
 /** Queue this task in each turn that was woken: where posts of other threads are taken up. NULL:

@@ -56,3 +56,25 @@ bool kn_loop_advance(kn_loop *loop, int64_t until_us)
     turn_until_quiet(loop);
     return true;
 }
+
+int64_t kn_loop_next_due_us(const kn_loop *loop)
+{
+    assert(loop->is_virtual);
+    if (atomic_load(&loop->is_woken) || kn_loop_has_work(loop))
+        return loop->now_us;
+    const kn_timer *timer = kn_timer_heap_min(&loop->timers);
+    return timer ? timer->due_us : INT64_MAX;
+}
+
+void kn_loop_jump(kn_loop *loop, int64_t now_us)
+{
+    assert(loop->is_virtual && !loop->in_turn);
+    move_to(loop, now_us);
+}
+
+void kn_loop_shift_wall(kn_loop *loop, int64_t delta_ms)
+{
+    assert(loop->is_virtual);
+    loop->start_wall_ms += delta_ms;
+    loop->wall_ms += delta_ms;
+}

@@ -205,6 +205,7 @@ static void peer_close(kn_transport *transport)
     kn_mem_peer *peer = (kn_mem_peer *)transport;
     assert(peer->has_client);
     peer->has_client = false;
+    kn_task_cancel(&peer->client_task);
     clear_pipe(peer, &peer->to_client);
     end_pipe(peer, &peer->to_server);
     settle(peer);

@@ -1,0 +1,154 @@
+/* SPDX-License-Identifier: LicenseRef-OfficeFlow
+ * A deterministic simulation: clients, a cluster of the embedded broker and the network between them on one virtual
+ * clock, with one seeded source of chance. The same seed is the same run, so a failure is a seed that replays.
+ *
+ * Each host (a process with one client) has a loop of its own, so that it can be frozen while the rest goes on. Time
+ * moves from one thing that is due to the next; a day takes seconds. A workload (sim_workload) makes hosts and gives them
+ * something to do; faults (sim_faults.c) fall on all of it until `faults_until_us`; then everything heals, and what the
+ * workload's checks ask for must come true before `end_us`. */
+#ifndef SIM_H
+#define SIM_H
+
+#include "client/core.h"
+#include "mock/broker.h"
+#include "mock/fault.h"
+#include "mock/mem_server.h"
+#include "tests/unit/base/fail_alloc.h"
+
+#define SIM_HOSTS_MAX  12
+#define SIM_TOPICS_MAX 4
+#define SIM_START_US   INT64_C(1000000)
+#define SIM_WALL_MS    INT64_C(1700000000000)
+
+typedef struct sim sim;
+typedef struct sim_host sim_host;
+
+/** A process with one client. Its memory is counted: what is left when it ends is a leak. */
+struct sim_host {
+    sim *sim;
+    int index;
+    kn_loop *loop;
+    kn_network *network;
+    kb_mem mem;       /**< of the loop */
+    fail_alloc alloc; /**< of the client */
+    kc_client *client;
+    bool is_frozen;
+    int64_t thaw_us;
+};
+
+typedef struct sim_topic {
+    char name[24];
+    int32_t partitions;
+} sim_topic;
+
+/** Something to do, and what must hold. All but `name` and `start` may be NULL. */
+typedef struct sim_workload {
+    const char *name;
+    const char *about;
+    /** Make topics and hosts; sim->state is the workload's. */
+    void (*start)(sim *sim);
+    /** Faults have ended and everything is up: stop making new work. */
+    void (*settle)(sim *sim);
+    /** Asked again and again after that: is all done that had to be? If not by the end, the run fails with what
+     * explain() says. */
+    bool (*is_done)(sim *sim);
+    /** Hosts are still there, nothing moves any more: judge. */
+    void (*check)(sim *sim);
+    /** After each instant: what must hold at any time. */
+    void (*watch)(sim *sim);
+    /** Hosts are gone: free the state. */
+    void (*finish)(sim *sim);
+    void (*explain)(sim *sim);
+} sim_workload;
+
+struct sim {
+    uint64_t seed;
+    kb_rand rand;   /**< of workload, faults and network */
+    bool has_trace; /**< print what happens */
+    uint64_t hash;  /**< of all that happened: two runs of a seed agree */
+    kb_mem mem;     /**< of cluster and network */
+    kn_loop *loop;
+    kn_mem_network *network;
+    km_cluster *cluster;
+    km_mem_server *server;
+    sim_host *hosts[SIM_HOSTS_MAX];
+    int host_count;
+    sim_topic topics[SIM_TOPICS_MAX];
+    int topic_count;
+    const sim_workload *workload;
+    void *state;
+    int64_t now_us;
+    int64_t faults_until_us;
+    int64_t end_us;
+    struct sim_faults *faults_state; /**< sim_faults.c */
+    uint32_t faults;                 /**< that fell    */
+    bool is_settled;
+    bool has_failed;
+    char failure[512]; /**< the first one */
+};
+
+/** What one run showed. */
+typedef struct sim_result {
+    bool has_failed;
+    char failure[512];
+    uint64_t hash;
+    int64_t virtual_us;
+    uint32_t faults;
+} sim_result;
+
+/** One run from its seed. */
+void sim_run(uint64_t seed, const sim_workload *workload, bool has_trace, sim_result *result_out);
+
+/** All workloads, by index; NULL at the end. */
+const sim_workload *sim_workload_at(size_t index);
+const sim_workload *sim_workload_find(const char *name);
+
+/* ---- for workloads and faults ---- */
+
+/** Uniform in [low, high]. */
+int64_t sim_between(sim *sim, int64_t low, int64_t high);
+/** True in `percent` of a hundred cases. */
+bool sim_chance(sim *sim, int percent);
+/** Something happened: into the hash, and printed when a trace is wanted. */
+void sim_note(sim *sim, const char *fmt, ...) KC_PRINTF(2, 3);
+/** Something is wrong. Only the first is kept; the run ends. */
+void sim_fail(sim *sim, const char *fmt, ...) KC_PRINTF(2, 3);
+
+/** A topic in the cluster, "t0", "t1", ...; NULL after a failure. */
+sim_topic *sim_topic_new(sim *sim, int32_t partitions, int16_t replication);
+/** A host with a client on it. `config` may be NULL, is copied and completed (bootstrap.servers, client.id). NULL
+ * after a failure. */
+sim_host *sim_host_new(sim *sim, kc_config *config);
+/** The process ends: as if killed. */
+void sim_host_kill(sim_host *host);
+void sim_host_freeze(sim_host *host, int64_t for_us);
+int64_t sim_host_now_us(const sim_host *host);
+/** Set, and fail the run when that is refused. */
+void sim_set(sim *sim, kc_config *config, const char *name, const char *fmt, ...) KC_PRINTF(4, 5);
+
+/* ---- sim_faults.c ---- */
+
+/** Faults fall from now on, as often as the seed says. */
+void sim_faults_start(sim *sim);
+/** Everything is up, connected and fast again. */
+void sim_faults_end(sim *sim);
+void sim_faults_free(sim *sim);
+
+/* ---- sim_ledger.c ---- */
+
+/** What a record's value says of it. */
+typedef struct sim_stamp {
+    uint32_t producer;
+    uint64_t number; /**< from 0, by producer */
+} sim_stamp;
+#define SIM_STAMP_BYTES 24
+/** Write the stamp and fill up to `len` bytes, which is at least SIM_STAMP_BYTES. */
+void sim_stamp_write(uint8_t *value, size_t len, const sim_stamp *stamp);
+/** False: the bytes are not what was written. */
+bool sim_stamp_read(kc_bytes value, sim_stamp *stamp_out);
+
+/** Call `fn` for every data record that readers can see, in order; aborted ones too, where `all`. */
+typedef void (*sim_record_fn)(void *user, int64_t offset, kc_bytes key, kc_bytes value);
+void sim_log_walk(sim *sim, const km_partition *partition, sim_record_fn fn, void *user);
+
+#endif

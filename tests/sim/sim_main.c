@@ -1,0 +1,179 @@
+/* SPDX-License-Identifier: LicenseRef-OfficeFlow
+ * The program `sim`: runs seeds, tells how many a second, and of one that fails how to see it again. */
+#include "tests/sim/sim.h"
+
+#include <getopt.h>
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <time.h>
+#include <unistd.h>
+
+extern const sim_workload sim_produce;
+
+static const sim_workload *const workloads[] = {&sim_produce};
+#define WORKLOADS (sizeof workloads / sizeof workloads[0])
+
+const sim_workload *sim_workload_at(size_t index)
+{
+    return index < WORKLOADS ? workloads[index] : NULL;
+}
+
+const sim_workload *sim_workload_find(const char *name)
+{
+    for (size_t i = 0; i < WORKLOADS; i++)
+        if (strcmp(workloads[i]->name, name) == 0)
+            return workloads[i];
+    return NULL;
+}
+
+typedef struct command {
+    const char *program;
+    uint64_t first_seed;
+    uint64_t seeds;   /**< 0: as many as the time allows */
+    uint64_t step;    /**< every so-many-th: one of several processes */
+    double minutes;   /**< 0: no limit */
+    bool has_trace;
+    bool is_twice;    /**< each seed twice: are both the same? */
+    bool expects_failure;
+    const sim_workload *workload; /**< NULL: all in turn */
+} command;
+
+typedef struct totals {
+    uint64_t runs, failed, faults;
+    double virtual_s;
+} totals;
+
+static double seconds(void)
+{
+    struct timespec now;
+    clock_gettime(CLOCK_MONOTONIC, &now);
+    return (double)now.tv_sec + (double)now.tv_nsec / 1e9;
+}
+
+static void usage(FILE *out)
+{
+    fprintf(out,
+            "usage: sim [options]\n\n"
+            "Runs clients, a cluster and the network between them on a virtual clock, with faults drawn from a seed.\n\n"
+            "  --seed N          run this seed (default: begin with 1)\n"
+            "  --seeds COUNT     so many, counted up from --seed (default 1 with --seed, else 100)\n"
+            "  --minutes M       as many as fit into this time\n"
+            "  --step K          every K-th seed (several processes share the work)\n"
+            "  --workload NAME   only this one (default: all in turn)\n"
+            "  --trace           print what happens\n"
+            "  --twice           run each seed twice and compare\n"
+            "  --expect-failure  exit 0 when a seed fails, 1 when none does (for broken variants)\n\nworkloads:\n");
+    for (size_t i = 0; i < WORKLOADS; i++)
+        fprintf(out, "  %-12s %s\n", workloads[i]->name, workloads[i]->about);
+}
+
+static bool parse(int argc, char **argv, command *command)
+{
+    static const struct option options[] = {
+        {"seed", required_argument, NULL, 's'},     {"seeds", required_argument, NULL, 'n'},
+        {"minutes", required_argument, NULL, 'm'},  {"step", required_argument, NULL, 'k'},
+        {"workload", required_argument, NULL, 'w'}, {"trace", no_argument, NULL, 't'},
+        {"twice", no_argument, NULL, '2'},          {"expect-failure", no_argument, NULL, 'x'},
+        {"help", no_argument, NULL, 'h'},           {NULL, 0, NULL, 0},
+    };
+    bool has_seed = false;
+    int option;
+    *command = (struct command){.program = argv[0], .first_seed = 1, .step = 1};
+    while ((option = getopt_long(argc, argv, "h", options, NULL)) != -1) {
+        switch (option) {
+        case 's':
+            command->first_seed = strtoull(optarg, NULL, 10);
+            has_seed = true;
+            break;
+        case 'n':
+            command->seeds = strtoull(optarg, NULL, 10);
+            break;
+        case 'm':
+            command->minutes = strtod(optarg, NULL);
+            break;
+        case 'k':
+            command->step = strtoull(optarg, NULL, 10);
+            break;
+        case 'w':
+            command->workload = sim_workload_find(optarg);
+            if (!command->workload)
+                return false;
+            break;
+        case 't':
+            command->has_trace = true;
+            break;
+        case '2':
+            command->is_twice = true;
+            break;
+        case 'x':
+            command->expects_failure = true;
+            break;
+        case 'h':
+            usage(stdout);
+            exit(0);
+        default:
+            return false;
+        }
+    }
+    if (command->seeds == 0 && command->minutes == 0)
+        command->seeds = has_seed ? 1 : 100;
+    return command->step > 0 && optind == argc;
+}
+
+static void tell_progress(const totals *totals, double begun, bool is_last)
+{
+    double took = seconds() - begun;
+    fprintf(stderr, "%s%" PRIu64 " seeds, %.0f/s, %.1f h of virtual time, %" PRIu64 " faults, %" PRIu64 " failed%s",
+            isatty(2) ? "\r" : "", totals->runs, (double)totals->runs / (took > 0 ? took : 1), totals->virtual_s / 3600,
+            totals->faults, totals->failed, is_last || !isatty(2) ? "\n" : "");
+}
+
+static bool run_one(const command *command, uint64_t seed, const sim_workload *workload, totals *totals)
+{
+    sim_result result, again;
+    sim_run(seed, workload, command->has_trace, &result);
+    totals->runs++;
+    totals->faults += result.faults;
+    totals->virtual_s += (double)result.virtual_us / 1e6;
+    if (command->is_twice && !result.has_failed) {
+        sim_run(seed, workload, false, &again);
+        if (again.hash != result.hash) {
+            result.has_failed = true;
+            snprintf(result.failure, sizeof result.failure, "two runs of the seed differ");
+        }
+    }
+    if (!result.has_failed)
+        return true;
+    totals->failed++;
+    printf("FAILED seed %" PRIu64 " workload %s: %s\n  replay: %s --seed %" PRIu64 " --workload %s --trace\n", seed,
+           workload->name, result.failure, command->program, seed, workload->name);
+    fflush(stdout);
+    return false;
+}
+
+int main(int argc, char **argv)
+{
+    command command;
+    totals totals = {0};
+    if (!parse(argc, argv, &command)) {
+        usage(stderr);
+        return 2;
+    }
+    double begun = seconds();
+    double told = begun;
+    for (uint64_t i = 0; command.seeds == 0 || i < command.seeds; i++) {
+        uint64_t seed = command.first_seed + i * command.step;
+        const sim_workload *workload = command.workload ? command.workload : workloads[seed % WORKLOADS];
+        bool is_good = run_one(&command, seed, workload, &totals);
+        double now = seconds();
+        if (now - told > (isatty(2) ? 0.5 : 30)) {
+            tell_progress(&totals, begun, false);
+            told = now;
+        }
+        if ((command.minutes > 0 && now - begun > command.minutes * 60) || (!is_good && command.expects_failure))
+            break;
+    }
+    tell_progress(&totals, begun, true);
+    return (totals.failed > 0) != command.expects_failure;
+}
