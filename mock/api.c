@@ -14,6 +14,8 @@ static const km_handler handlers[API_KEYS] = {
     [KP_API_CREATE_TOPICS] = km_api_create_topics,
     /* coordinators */
     [KP_API_FIND_COORDINATOR] = km_api_find_coordinator,
+    /* the data path */
+    [KP_API_PRODUCE] = km_api_produce,
 };
 
 km_handler km_api_handler(int16_t api_key)

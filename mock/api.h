@@ -22,6 +22,9 @@ KM_HANDLER(create_topics);
 /* api_coordinator.c */
 KM_HANDLER(find_coordinator);
 
+/* the data path: api_produce.c, api_fetch.c, api_offsets.c */
+KM_HANDLER(produce);
+
 #undef KM_HANDLER
 
 #endif

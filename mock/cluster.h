@@ -17,6 +17,7 @@
 /** Partitions of __consumer_offsets and of __transaction_state, as a broker's defaults. */
 #define KM_COORDINATOR_PARTITIONS 50
 
+struct km_request;
 typedef struct km_cluster km_cluster;
 typedef struct km_faults km_faults;
 typedef struct km_groups km_groups;
@@ -91,6 +92,10 @@ struct km_cluster {
     km_configs *configs;
     km_acls *acls;
     km_quotas *quotas;
+    /** Asked before the first batch of a transaction goes into a partition: 0 or Kafka's code. NULL: all may. */
+    int16_t (*on_transactional_produce)(struct km_request *request, const km_partition *partition,
+                                        int64_t producer_id, int16_t producer_epoch,
+                                        kc_bytes transactional_id);
 };
 
 /** `mem` counts and limits all of it and outlives it. KC_ERR_ARGUMENT: broker_count. */

@@ -4,6 +4,7 @@
  * A partition has one log. Replicas other than the leader are modelled by the high watermark alone: up to it every
  * in-sync replica has the records, so whoever leads next has them too; what lies behind it is on the leader only. */
 #include "mock/cluster.h"
+#include "mock/producer_state.h"
 
 #include <stdio.h>
 
@@ -36,10 +37,12 @@ kc_err km_partition_elect(km_partition *partition)
 static void settle(km_cluster *cluster, km_partition *partition, bool loses_unflushed)
 {
     km_timer_stop(cluster, &partition->replication);
-    if (loses_unflushed)
+    if (loses_unflushed) {
         km_log_truncate(&partition->log, partition->log.high_watermark);
-    else
+        km_producers_truncated(partition);
+    } else {
         km_partition_appended(partition);
+    }
 }
 
 void km_partition_move(km_cluster *cluster, km_partition *partition, int32_t broker_id)

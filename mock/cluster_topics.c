@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: LicenseRef-OfficeFlow
  * Topics come, grow and go. */
 #include "mock/cluster.h"
+#include "mock/producer_state.h"
 #include "protocol/base/text.h"
 
 #include <kafkac/unstable/errors.h>
@@ -86,6 +87,7 @@ void km_partition_appended(km_partition *partition)
 static void partition_free(km_cluster *cluster, km_partition *partition)
 {
     km_timer_stop(cluster, &partition->replication);
+    km_producers_cleanup(partition);
     km_log_cleanup(&partition->log);
     kb_mem_free(cluster->mem, partition);
 }

@@ -21,6 +21,7 @@ typedef struct served_request {
     km_request request;
     kb_buf frame;   /**< its bytes, without the size */
     kn_timer delay; /**< before its handler, or before its answer leaves */
+    kb_buf answer;  /**< encoded, while it is delayed: what it points to may change */
     bool is_answered;
     bool is_at_handler; /**< the handler has not returned: what it answers is sent after it */
     km_fault fault;
@@ -67,6 +68,7 @@ static void serving_free(km_conn *conn)
     km_timer_stop(cluster, &gone->request.timer);
     kb_arena_cleanup(&gone->request.arena);
     kb_buf_cleanup(&gone->frame);
+    kb_buf_cleanup(&gone->answer);
     kb_mem_free(cluster->mem, gone);
 }
 
@@ -97,25 +99,38 @@ static void on_unmuted(kn_timer *timer)
 }
 
 /** The answer is complete. False: the connection is to end. */
-static bool send(km_conn *conn, served_request *serving)
+static bool encode(km_conn *conn, served_request *serving, kb_buf *out)
 {
     km_request *request = &serving->request;
-    size_t before = conn->out.len;
+    size_t before = out->len;
     kp_fault fault = {0};
     kc_err err = kp_frame_response(request->api, request->version, request->correlation_id,
-                                   request->response, &conn->out, &fault);
-    if (err == KC_OK) {
-        if (serving->fault.throttle_ms > 0)
-            km_timer_set(cluster_of(conn), &conn->mute,
-                         cluster_of(conn)->now_us + (int64_t)serving->fault.throttle_ms * 1000);
+                                   request->response, out, &fault);
+    if (err == KC_OK)
         return true;
-    }
-    conn->out.len = before;
-    conn->out.err = KC_OK;
+    out->len = before;
+    out->err = KC_OK;
     kb_log_line(&cluster_of(conn)->log, KC_LOG_ERROR,
                 "%s v%d: the answer can't be encoded: %s at %s", request->api->name,
                 request->version, fault.reason ? fault.reason : "no memory", fault.path);
     return false;
+}
+
+static bool send(km_conn *conn, served_request *serving)
+{
+    size_t before = conn->out.len;
+    kb_buf_put_bytes(&conn->out, kb_buf_bytes(&serving->answer));
+    if (conn->out.err) {
+        conn->out.len = before;
+        conn->out.err = KC_OK;
+        return false;
+    }
+    if (serving->answer.len == 0 && !encode(conn, serving, &conn->out))
+        return false;
+    if (serving->fault.throttle_ms > 0)
+        km_timer_set(cluster_of(conn), &conn->mute,
+                     cluster_of(conn)->now_us + (int64_t)serving->fault.throttle_ms * 1000);
+    return true;
 }
 
 static void finish(km_conn *conn)
@@ -146,7 +161,7 @@ static void answered(km_conn *conn)
         serving->fault.rewrite(request, request->response, serving->fault.user);
     if (serving->fault.end == KM_FAULT_DROP)
         return;
-    if (serving->fault.answer_delay_us > 0) {
+    if (serving->fault.answer_delay_us > 0 && encode(conn, serving, &serving->answer)) {
         serving->delay.fn = on_delayed_answer;
         km_timer_set(cluster_of(conn), &serving->delay,
                      cluster_of(conn)->now_us + serving->fault.answer_delay_us);
@@ -158,6 +173,7 @@ static void answered(km_conn *conn)
 void km_request_answer(km_request *request)
 {
     km_conn *conn = request->conn;
+    km_cluster *cluster = request->cluster;
     assert(conn->current && &conn->current->request == request && !conn->current->is_answered);
     km_timer_stop(request->cluster, &request->timer);
     if (conn->current->is_at_handler) {
@@ -165,7 +181,9 @@ void km_request_answer(km_request *request)
         return;
     }
     answered(conn);
-    serve(conn);
+    /* What waits behind it is served on its own: no handler runs inside another one, which may be telling its readers. */
+    if (!conn->is_done && conn->in.len > conn->in_taken && !kn_timer_is_set(&conn->mute))
+        km_timer_set(cluster, &conn->mute, cluster->now_us);
 }
 
 void km_request_drop(km_request *request)
@@ -231,6 +249,7 @@ static bool decode(km_conn *conn, served_request *serving, kc_bytes frame)
     kp_fault fault = {0};
     kb_arena_init(&request->arena, mem, 0);
     kb_buf_init(&serving->frame, mem, KM_REQUEST_BYTES_MAX);
+    kb_buf_init(&serving->answer, mem, 0);
     kb_buf_put_bytes(&serving->frame, frame);
     if (serving->frame.err || kp_frame_request_parse(kb_buf_bytes(&serving->frame), &info, &fault))
         return false;

@@ -6,6 +6,36 @@
 
 #include "mock/topic.h"
 
+/** So many of its last batches are known again when they come twice. */
+#define KM_PRODUCER_BATCHES 5
+
+/** One producer of a partition. */
+typedef struct km_producer {
+    int64_t id;
+    int16_t epoch; /**< -1: nothing of it is in the log */
+    int32_t coordinator_epoch;
+    int64_t last_timestamp;
+    int64_t txn_first_offset; /**< of its open transaction; -1: none */
+    int64_t last_offset;      /**< of its last batch or marker       */
+    struct {
+        int32_t first_sequence;
+        int32_t last_sequence;
+        int64_t base_offset;
+        int64_t timestamp;
+    } batches[KM_PRODUCER_BATCHES]; /**< of this epoch, oldest first */
+    int batch_count;
+} km_producer;
+
+/** NULL: nothing of it is in the log. */
+const km_producer *km_producer_find(const km_partition *partition, int64_t producer_id);
+/** Walk: start with *pos = 0. */
+const km_producer *km_producer_next(const km_partition *partition, size_t *pos);
+/** Last sequence number; -1: none in this epoch. */
+int32_t km_producer_last_sequence(const km_producer *producer);
+/** Has this producer a transaction open here? */
+bool km_partition_has_transaction(const km_partition *partition, int64_t producer_id,
+                                  int16_t producer_epoch);
+
 /** May this batch be appended?
  *
  * @param base_offset_out  Of a duplicate: where the batch stands already; else -1.
@@ -13,10 +43,11 @@
  * success; OUT_OF_ORDER_SEQUENCE_NUMBER, INVALID_PRODUCER_EPOCH, INVALID_TXN_STATE. */
 int16_t km_producers_check(const km_partition *partition, const kp_batch *batch,
                            int64_t *base_offset_out);
-/** The batch was appended at `base_offset`. KC_ERR_NOMEM: nothing was noted (reserve before appending). */
-KC_NODISCARD kc_err km_producers_appended(km_partition *partition, const kp_batch *batch,
-                                          int64_t base_offset);
-/** The log was cut at its end, or what was deleted is below its start: forget what is not in it. */
+/** Room for what km_producers_appended() will note; before the batch goes into the log. KC_ERR_NOMEM. */
+KC_NODISCARD kc_err km_producers_reserve(km_partition *partition, int64_t producer_id);
+/** The last entry of the log was just appended: note its producer. Room was reserved. */
+void km_producers_appended(km_partition *partition);
+/** The log was cut at its end: forget what is not in it. */
 void km_producers_truncated(km_partition *partition);
 void km_producers_cleanup(km_partition *partition);
 
