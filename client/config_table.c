@@ -339,8 +339,8 @@ const kc_config_row kc_config_rows[] = {
     INT("max.request.size", max_request_size, 1048576, 0, 2147483647, PRODUCER,
         "Most bytes of one request, and so of one record."),
     INT("delivery.timeout.ms", delivery_timeout_ms, 120000, 1, 2147483647, PRODUCER,
-        "Time from the send of a record to its success or failure. At least linger.ms + "
-        "request.timeout.ms."),
+        "Time from the send of a record to its success or failure; of one that is in a request on "
+        "its way then, up to request.timeout.ms more. At least linger.ms + request.timeout.ms."),
     INT("max.in.flight.requests.per.connection", max_in_flight_requests_per_connection, 5, 1,
         2147483647, PRODUCER,
         "Requests that may wait for their answer on one connection. Without idempotence more than "

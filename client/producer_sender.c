@@ -268,16 +268,19 @@ static void write_message(kc_producer_request *request)
     request->msg.topic_data.count = topic_count;
 }
 
-/** When the youngest batch expires: an old one beside it doesn't cost the connection, and all that
- * is on its way there. It is failed when the request is done. */
-static int64_t deadline_of(const kc_producer_request *request)
+/** Once written, when the youngest batch expires: an old one beside it doesn't cost the connection, and all that
+ * is on its way there. It is failed when the request is done. Before that, when the oldest does. */
+static void set_deadlines(kc_producer_request *request)
 {
     int64_t latest_us = 0;
+    int64_t earliest_us = INT64_MAX;
     for (uint32_t i = 0; i < request->count; i++) {
-        if (request->batches[i]->created_us > latest_us)
-            latest_us = request->batches[i]->created_us;
+        int64_t created_us = request->batches[i]->created_us;
+        latest_us = created_us > latest_us ? created_us : latest_us;
+        earliest_us = created_us < earliest_us ? created_us : earliest_us;
     }
-    return latest_us + request->producer->delivery_timeout_us;
+    request->net.deadline_us = latest_us + request->producer->delivery_timeout_us;
+    request->net.unsent_deadline_us = earliest_us + request->producer->delivery_timeout_us;
 }
 
 /** False: nothing could be sent. */
@@ -298,7 +301,7 @@ static bool send_request(kc_producer *producer, kc_producer_broker *broker)
         return false;
     }
     write_message(request);
-    request->net.deadline_us = deadline_of(request);
+    set_deadlines(request);
     broker->in_flight++;
     producer->stats.requests_sent++;
     producer->stats.batches_sent += request->count;

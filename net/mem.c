@@ -139,6 +139,7 @@ void kn_mem_unlisten(kn_mem_network *network, const char *host, uint16_t port)
         return;
     kb_list_remove(&listener->node);
     kb_mem_free(network->mem, listener);
+    kn_mem_network_reshaped(network); /* who waited at a paused one is refused now */
 }
 
 void kn_mem_pause(kn_mem_network *network, const char *host, uint16_t port, bool is_paused)

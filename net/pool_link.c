@@ -99,11 +99,17 @@ static void wake_by(kn_link *link, int64_t due_us)
     (void)err;
 }
 
+static int64_t give_up_us(const kn_request *request)
+{
+    return request->unsent_deadline_us ? request->unsent_deadline_us : request->deadline_us;
+}
+
 static void note_deadline(kn_link *link, const kn_request *request)
 {
-    if (request->deadline_us == 0 || request->deadline_us >= link->waiting_deadline_us)
+    int64_t until_us = give_up_us(request);
+    if (until_us == 0 || until_us >= link->waiting_deadline_us)
         return;
-    link->waiting_deadline_us = request->deadline_us;
+    link->waiting_deadline_us = until_us;
     wake_by(link, link->waiting_deadline_us);
 }
 
@@ -224,7 +230,7 @@ static void expire_waiting(kn_link *link)
     link->waiting_deadline_us = INT64_MAX;
     KB_LIST_FOR (node, &link->waiting) {
         kn_request *request = KB_CONTAINER(node, kn_request, node);
-        if (request->deadline_us != 0 && request->deadline_us <= now) {
+        if (give_up_us(request) != 0 && give_up_us(request) <= now) {
             kb_list_remove(node);
             kb_list_push_back(&expired, node);
         } else {

@@ -37,6 +37,7 @@ struct kn_request {
     int16_t version_max;
     bool has_no_response; /**< Produce with acks=0: done when written */
     int64_t deadline_us;  /**< give up when not answered by then, loop time; 0: none  */
+    int64_t unsent_deadline_us; /**< the same while it waits for a connection; 0: deadline_us */
     int32_t timeout_ms;   /**< for the answer, from when it is written; 0: the pool's default   */
     kn_reply_fn done;
     void *user;

@@ -415,6 +415,28 @@ START_TEST(what_is_on_its_way_is_not_given_up_before_its_request)
 }
 END_TEST
 
+START_TEST(what_waits_for_a_connection_is_given_up_in_time_whatever_stands_beside_it)
+{
+    producer_fixture *fixture =
+        warm(1, 3,
+             PROPERTIES(QUICK, "request.timeout.ms=1900", "delivery.timeout.ms=2000",
+                        "max.in.flight.requests.per.connection=1"));
+    fixture->log->is_holding = true;
+    fixture_send(fixture, 2, "first");
+    fixture_run(fixture, 2);
+    fixture_send(fixture, 0, "old");
+    fixture_run(fixture, 1500);
+    fixture_send(fixture, 1, "young");
+    fixture_run(fixture, 2);
+    fake_down(fixture->cluster, 1);
+    fixture_run(fixture, 600); // 2,104 ms: the three wait in one request
+    ck_assert_str_eq(fixture->told, "first!TIMEOUT old!TIMEOUT ");
+    fixture_run(fixture, 1500);
+    ck_assert_uint_eq(fixture->failed_count, 3);
+    fixture_free(fixture);
+}
+END_TEST
+
 START_TEST(a_partition_left_out_of_the_answer_is_sent_again)
 {
     producer_fixture *fixture = warm(1, 2, PROPERTIES(QUICK));
