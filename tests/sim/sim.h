@@ -20,12 +20,12 @@
 #define SIM_START_US   INT64_C(1000000)
 #define SIM_WALL_MS    INT64_C(1700000000000)
 
-typedef struct sim sim;
+typedef struct sim_world sim_world;
 typedef struct sim_host sim_host;
 
 /** A process with one client. Its memory is counted: what is left when it ends is a leak. */
 struct sim_host {
-    sim *sim;
+    sim_world *sim;
     int index;
     kn_loop *loop;
     kn_network *network;
@@ -46,22 +46,20 @@ typedef struct sim_workload {
     const char *name;
     const char *about;
     /** Make topics and hosts; sim->state is the workload's. */
-    void (*start)(sim *sim);
+    void (*start)(sim_world *sim);
     /** Faults have ended and everything is up: stop making new work. */
-    void (*settle)(sim *sim);
-    /** Asked again and again after that: is all done that had to be? If not by the end, the run fails with what
-     * explain() says. */
-    bool (*is_done)(sim *sim);
+    void (*settle)(sim_world *sim);
+    /** Asked again and again after that: is all done that had to be? If not by the end, the run fails. */
+    bool (*is_done)(sim_world *sim);
     /** Hosts are still there, nothing moves any more: judge. */
-    void (*check)(sim *sim);
+    void (*check)(sim_world *sim);
     /** After each instant: what must hold at any time. */
-    void (*watch)(sim *sim);
+    void (*watch)(sim_world *sim);
     /** Hosts are gone: free the state. */
-    void (*finish)(sim *sim);
-    void (*explain)(sim *sim);
+    void (*finish)(sim_world *sim);
 } sim_workload;
 
-struct sim {
+struct sim_world {
     uint64_t seed;
     kb_rand rand;   /**< of workload, faults and network */
     bool has_trace; /**< print what happens */
@@ -106,33 +104,33 @@ const sim_workload *sim_workload_find(const char *name);
 /* ---- for workloads and faults ---- */
 
 /** Uniform in [low, high]. */
-int64_t sim_between(sim *sim, int64_t low, int64_t high);
+int64_t sim_between(sim_world *sim, int64_t low, int64_t high);
 /** True in `percent` of a hundred cases. */
-bool sim_chance(sim *sim, int percent);
+bool sim_chance(sim_world *sim, int percent);
 /** Something happened: into the hash, and printed when a trace is wanted. */
-void sim_note(sim *sim, const char *fmt, ...) KC_PRINTF(2, 3);
+void sim_note(sim_world *sim, const char *fmt, ...) KC_PRINTF(2, 3);
 /** Something is wrong. Only the first is kept; the run ends. */
-void sim_fail(sim *sim, const char *fmt, ...) KC_PRINTF(2, 3);
+void sim_fail(sim_world *sim, const char *fmt, ...) KC_PRINTF(2, 3);
 
 /** A topic in the cluster, "t0", "t1", ...; NULL after a failure. */
-sim_topic *sim_topic_new(sim *sim, int32_t partitions, int16_t replication);
+sim_topic *sim_topic_new(sim_world *sim, int32_t partitions, int16_t replication);
 /** A host with a client on it. `config` may be NULL, is copied and completed (bootstrap.servers, client.id). NULL
  * after a failure. */
-sim_host *sim_host_new(sim *sim, kc_config *config);
+sim_host *sim_host_new(sim_world *sim, kc_config *config);
 /** The process ends: as if killed. */
 void sim_host_kill(sim_host *host);
 void sim_host_freeze(sim_host *host, int64_t for_us);
 int64_t sim_host_now_us(const sim_host *host);
 /** Set, and fail the run when that is refused. */
-void sim_set(sim *sim, kc_config *config, const char *name, const char *fmt, ...) KC_PRINTF(4, 5);
+void sim_set(sim_world *sim, kc_config *config, const char *name, const char *fmt, ...) KC_PRINTF(4, 5);
 
 /* ---- sim_faults.c ---- */
 
 /** Faults fall from now on, as often as the seed says. */
-void sim_faults_start(sim *sim);
+void sim_faults_start(sim_world *sim);
 /** Everything is up, connected and fast again. */
-void sim_faults_end(sim *sim);
-void sim_faults_free(sim *sim);
+void sim_faults_end(sim_world *sim);
+void sim_faults_free(sim_world *sim);
 
 /* ---- sim_ledger.c ---- */
 
@@ -149,6 +147,6 @@ bool sim_stamp_read(kc_bytes value, sim_stamp *stamp_out);
 
 /** Call `fn` for every data record that readers can see, in order; aborted ones too, where `all`. */
 typedef void (*sim_record_fn)(void *user, int64_t offset, kc_bytes key, kc_bytes value);
-void sim_log_walk(sim *sim, const km_partition *partition, sim_record_fn fn, void *user);
+void sim_log_walk(sim_world *sim, const km_partition *partition, sim_record_fn fn, void *user);
 
 #endif

@@ -7,7 +7,7 @@
 
 /** A broker's troubles that end by themselves. */
 typedef struct broker_trouble {
-    sim *sim;
+    sim_world *sim;
     km_broker *broker;
     kn_timer up;      /**< the process starts again    */
     kn_timer unpause; /**< the cable is mended         */
@@ -21,12 +21,12 @@ struct sim_faults {
     broker_trouble brokers[KM_BROKERS_MAX];
 };
 
-static broker_trouble *any_broker(sim *sim)
+static broker_trouble *any_broker(sim_world *sim)
 {
     return &sim->faults_state->brokers[sim_between(sim, 0, sim->cluster->broker_count - 1)];
 }
 
-static sim_host *any_host(sim *sim)
+static sim_host *any_host(sim_world *sim)
 {
     sim_host *found = NULL;
     for (int tries = 0; tries < 4 && !found && sim->host_count > 0; tries++)
@@ -34,14 +34,14 @@ static sim_host *any_host(sim *sim)
     return found;
 }
 
-static void set_timer(sim *sim, kn_timer *timer, int64_t in_us)
+static void set_timer(sim_world *sim, kn_timer *timer, int64_t in_us)
 {
     if (kn_timer_set(sim->loop, timer, sim->now_us + in_us))
         sim_fail(sim, "a timer can't be set");
 }
 
 /** Mostly short, sometimes long enough for every timeout there is. */
-static int64_t some_time_us(sim *sim, int64_t longest_us)
+static int64_t some_time_us(sim_world *sim, int64_t longest_us)
 {
     return sim_between(sim, 1000, sim_chance(sim, 70) ? longest_us / 20 : longest_us);
 }
@@ -55,7 +55,7 @@ static void on_up(kn_timer *timer)
     km_broker_start(trouble->broker);
 }
 
-static void stop_broker(sim *sim)
+static void stop_broker(sim_world *sim)
 {
     broker_trouble *trouble = any_broker(sim);
     if (trouble->broker->is_down)
@@ -68,14 +68,14 @@ static void stop_broker(sim *sim)
     set_timer(sim, &trouble->up, for_us);
 }
 
-static void cut_connections(sim *sim)
+static void cut_connections(sim_world *sim)
 {
     broker_trouble *trouble = any_broker(sim);
     sim_note(sim, "connections to broker %d are cut", trouble->broker->id);
     kn_mem_cut(sim->network, trouble->broker->host, KM_MEM_PORT);
 }
 
-static void lose_connections(sim *sim)
+static void lose_connections(sim_world *sim)
 {
     broker_trouble *trouble = any_broker(sim);
     sim_note(sim, "connections to broker %d are half open", trouble->broker->id);
@@ -95,7 +95,7 @@ static void on_unpause(kn_timer *timer)
     pause_broker(trouble, false);
 }
 
-static void black_hole(sim *sim)
+static void black_hole(sim_world *sim)
 {
     broker_trouble *trouble = any_broker(sim);
     if (trouble->is_paused || trouble->broker->is_down)
@@ -106,7 +106,7 @@ static void black_hole(sim *sim)
     set_timer(sim, &trouble->unpause, for_us);
 }
 
-static void slow_network(sim *sim)
+static void slow_network(sim_world *sim)
 {
     kn_mem_shape *shape = kn_mem_network_shape(sim->network);
     shape->latency_us = sim_chance(sim, 50) ? sim->faults_state->shape.latency_us : sim_between(sim, 20, 3000000);
@@ -116,7 +116,7 @@ static void slow_network(sim *sim)
 
 /* ---- leaders and coordinators ---- */
 
-static void move_partition(sim *sim, km_partition *partition)
+static void move_partition(sim_world *sim, km_partition *partition)
 {
     if (partition->leader < 0)
         return;
@@ -127,7 +127,7 @@ static void move_partition(sim *sim, km_partition *partition)
              partition->leader_epoch);
 }
 
-static void move_leader(sim *sim)
+static void move_leader(sim_world *sim)
 {
     const sim_topic *topic = &sim->topics[sim_between(sim, 0, sim->topic_count - 1)];
     km_partition *partition =
@@ -136,7 +136,7 @@ static void move_leader(sim *sim)
         move_partition(sim, partition);
 }
 
-static void move_coordinators(sim *sim)
+static void move_coordinators(sim_world *sim)
 {
     km_topic *topic = km_topic_by_name(sim->cluster, KC_STR("__consumer_offsets"));
     for (int32_t i = 0; topic && i < topic->partition_count; i++)
@@ -146,7 +146,7 @@ static void move_coordinators(sim *sim)
 
 /* ---- hosts ---- */
 
-static void freeze_host(sim *sim)
+static void freeze_host(sim_world *sim)
 {
     sim_host *host = any_host(sim);
     if (!host || host->is_frozen)
@@ -156,7 +156,7 @@ static void freeze_host(sim *sim)
     sim_host_freeze(host, for_us);
 }
 
-static void jump_clock(sim *sim)
+static void jump_clock(sim_world *sim)
 {
     sim_host *host = any_host(sim);
     if (!host)
@@ -166,7 +166,7 @@ static void jump_clock(sim *sim)
     kn_loop_shift_wall(host->loop, delta_ms);
 }
 
-static void exhaust_memory(sim *sim)
+static void exhaust_memory(sim_world *sim)
 {
     sim_host *host = any_host(sim);
     if (!host)
@@ -210,7 +210,7 @@ static const struct {
      {KC_E_NOT_COORDINATOR, KC_E_COORDINATOR_LOAD_IN_PROGRESS, KC_E_UNSTABLE_OFFSET_COMMIT}},
 };
 
-static int16_t any_error(sim *sim, size_t api)
+static int16_t any_error(sim_world *sim, size_t api)
 {
     int64_t count = 0;
     while (count < 8 && answers[api].errors[count] != 0)
@@ -218,7 +218,7 @@ static int16_t any_error(sim *sim, size_t api)
     return answers[api].errors[sim_between(sim, 0, count - 1)];
 }
 
-static void wrong_answers(sim *sim)
+static void wrong_answers(sim_world *sim)
 {
     size_t api = (size_t)sim_between(sim, 0, (int64_t)(sizeof answers / sizeof answers[0]) - 1);
     km_fault fault;
@@ -255,7 +255,7 @@ static void wrong_answers(sim *sim)
 /* ---- when ---- */
 
 static const struct {
-    void (*fall)(sim *sim);
+    void (*fall)(sim_world *sim);
     int weight;
 } kinds[] = {
     {stop_broker, 12},   {cut_connections, 12}, {lose_connections, 6}, {black_hole, 8},
@@ -265,7 +265,7 @@ static const struct {
 
 static void on_next(kn_timer *timer)
 {
-    sim *sim = timer->user;
+    sim_world *sim = timer->user;
     int total = 0;
     for (size_t i = 0; i < sizeof kinds / sizeof kinds[0]; i++)
         total += kinds[i].weight;
@@ -278,7 +278,7 @@ static void on_next(kn_timer *timer)
     set_timer(sim, timer, sim_between(sim, 0, sim->faults_state->interval_us * 2));
 }
 
-void sim_faults_start(sim *sim)
+void sim_faults_start(sim_world *sim)
 {
     static const int64_t intervals_us[] = {30000000, 3000000, 1000000, 200000};
     struct sim_faults *faults = calloc(1, sizeof *faults);
@@ -300,7 +300,7 @@ void sim_faults_start(sim *sim)
     set_timer(sim, &faults->next, sim_between(sim, 0, faults->interval_us * 2));
 }
 
-void sim_faults_end(sim *sim)
+void sim_faults_end(sim_world *sim)
 {
     struct sim_faults *faults = sim->faults_state;
     kn_timer_stop(sim->loop, &faults->next);
@@ -324,7 +324,7 @@ void sim_faults_end(sim *sim)
     }
 }
 
-void sim_faults_free(sim *sim)
+void sim_faults_free(sim_world *sim)
 {
     if (!sim->faults_state)
         return;

@@ -39,7 +39,7 @@ bool sim_stamp_read(kc_bytes value, sim_stamp *stamp_out)
     return true;
 }
 
-static void walk_batch(sim *sim, const kp_batch *batch, sim_record_fn fn, void *user)
+static void walk_batch(sim_world *sim, const kp_batch *batch, sim_record_fn fn, void *user)
 {
     kb_buf plain;
     kc_bytes records;
@@ -56,7 +56,7 @@ static void walk_batch(sim *sim, const kp_batch *batch, sim_record_fn fn, void *
     kb_buf_cleanup(&plain);
 }
 
-void sim_log_walk(sim *sim, const km_partition *partition, sim_record_fn fn, void *user)
+void sim_log_walk(sim_world *sim, const km_partition *partition, sim_record_fn fn, void *user)
 {
     const km_log *log = &partition->log;
     for (size_t i = 0; i < log->entry_count; i++) {

@@ -27,7 +27,7 @@ const sim_workload *sim_workload_find(const char *name)
     return NULL;
 }
 
-typedef struct command {
+typedef struct sim_command {
     const char *program;
     uint64_t first_seed;
     uint64_t seeds;   /**< 0: as many as the time allows */
@@ -37,12 +37,12 @@ typedef struct command {
     bool is_twice;    /**< each seed twice: are both the same? */
     bool expects_failure;
     const sim_workload *workload; /**< NULL: all in turn */
-} command;
+} sim_command;
 
-typedef struct totals {
+typedef struct sim_totals {
     uint64_t runs, failed, faults;
     double virtual_s;
-} totals;
+} sim_totals;
 
 static double seconds(void)
 {
@@ -68,7 +68,7 @@ static void usage(FILE *out)
         fprintf(out, "  %-12s %s\n", workloads[i]->name, workloads[i]->about);
 }
 
-static bool parse(int argc, char **argv, command *command)
+static bool parse(int argc, char **argv, sim_command *command)
 {
     static const struct option options[] = {
         {"seed", required_argument, NULL, 's'},     {"seeds", required_argument, NULL, 'n'},
@@ -79,7 +79,7 @@ static bool parse(int argc, char **argv, command *command)
     };
     bool has_seed = false;
     int option;
-    *command = (struct command){.program = argv[0], .first_seed = 1, .step = 1};
+    *command = (sim_command){.program = argv[0], .first_seed = 1, .step = 1};
     while ((option = getopt_long(argc, argv, "h", options, NULL)) != -1) {
         switch (option) {
         case 's':
@@ -121,7 +121,7 @@ static bool parse(int argc, char **argv, command *command)
     return command->step > 0 && optind == argc;
 }
 
-static void tell_progress(const totals *totals, double begun, bool is_last)
+static void tell_progress(const sim_totals *totals, double begun, bool is_last)
 {
     double took = seconds() - begun;
     fprintf(stderr, "%s%" PRIu64 " seeds, %.0f/s, %.1f h of virtual time, %" PRIu64 " faults, %" PRIu64 " failed%s",
@@ -129,7 +129,7 @@ static void tell_progress(const totals *totals, double begun, bool is_last)
             totals->faults, totals->failed, is_last || !isatty(2) ? "\n" : "");
 }
 
-static bool run_one(const command *command, uint64_t seed, const sim_workload *workload, totals *totals)
+static bool run_one(const sim_command *command, uint64_t seed, const sim_workload *workload, sim_totals *totals)
 {
     sim_result result, again;
     sim_run(seed, workload, command->has_trace, &result);
@@ -154,8 +154,8 @@ static bool run_one(const command *command, uint64_t seed, const sim_workload *w
 
 int main(int argc, char **argv)
 {
-    command command;
-    totals totals = {0};
+    sim_command command;
+    sim_totals totals = {0};
     if (!parse(argc, argv, &command)) {
         usage(stderr);
         return 2;

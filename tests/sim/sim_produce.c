@@ -7,11 +7,13 @@
  * failed may be there. */
 #include "tests/sim/sim.h"
 
+#include <kafkac/producer.h>
+
 #include <stdio.h>
 #include <stdlib.h>
 
 #define PRODUCERS_MAX 3
-/** How late a callback may come: one request more that has to time out first. */
+/** How late a callback may come, beyond a request on its way that has to time out first. */
 #define LATE_US INT64_C(5000000)
 #define VALUE_MAX 4000
 
@@ -33,7 +35,7 @@ typedef struct sent_record {
 } sent_record;
 
 typedef struct sim_producer {
-    sim *sim;
+    sim_world *sim;
     sim_host *host;
     kc_producer *producer;
     uint32_t number;
@@ -55,7 +57,7 @@ typedef struct produce_state {
 static void on_delivery(const kc_delivery *delivery, void *user)
 {
     sent_record *record = user;
-    sim *sim = record->producer->sim;
+    sim_world *sim = record->producer->sim;
     if (record->state != RECORD_PENDING) {
         sim_fail(sim, "record %u/%llu is told twice", record->producer->number, (unsigned long long)record->number);
         return;
@@ -89,7 +91,7 @@ static sent_record *new_record(sim_producer *producer)
 
 static bool send_one(sim_producer *producer)
 {
-    sim *sim = producer->sim;
+    sim_world *sim = producer->sim;
     uint8_t value[VALUE_MAX];
     char key[24];
     sent_record *record = new_record(producer);
@@ -113,7 +115,7 @@ static bool send_one(sim_producer *producer)
     } else if (sim_chance(sim, 50)) {
         sent.partition = (int32_t)sim_between(sim, 0, topic->partitions - 1);
     }
-    record->due_us = sim->now_us + producer->delivery_ms * 1000 + LATE_US;
+    record->due_us = sim->now_us + (producer->delivery_ms + producer->request_ms) * 1000 + LATE_US;
     kc_err err = kc_producer_send(producer->producer, &sent, on_delivery, record, NULL);
     if (err == KC_OK) {
         producer->pending++;
@@ -128,7 +130,7 @@ static bool send_one(sim_producer *producer)
 static void on_send_timer(kn_timer *timer)
 {
     sim_producer *producer = timer->user;
-    sim *sim = producer->sim;
+    sim_world *sim = producer->sim;
     if (sim->is_settled)
         return;
     int64_t burst = sim_chance(sim, 80) ? sim_between(sim, 1, 5) : sim_between(sim, 1, 60);
@@ -144,7 +146,7 @@ static void on_send_timer(kn_timer *timer)
 static void configure(sim_producer *producer, kc_config *config)
 {
     static const char *const codecs[] = {"none", "gzip", "snappy", "lz4", "zstd"};
-    sim *sim = producer->sim;
+    sim_world *sim = producer->sim;
     producer->request_ms = sim_between(sim, 500, 30000);
     int64_t linger_ms = sim_chance(sim, 50) ? sim_between(sim, 0, 5) : sim_between(sim, 0, 500);
     producer->delivery_ms = producer->request_ms + linger_ms + sim_between(sim, 0, 100000);
@@ -160,10 +162,10 @@ static void configure(sim_producer *producer, kc_config *config)
     if (sim_chance(sim, 20))
         sim_set(sim, config, "buffer.memory", "%lld", (long long)sim_between(sim, 70000, 1000000));
     if (sim_chance(sim, 20))
-        sim_set(sim, config, "memory.bytes.max", "%lld", (long long)sim_between(sim, 60000000, 200000000));
+        sim_set(sim, config, "memory.bytes.max", "%lld", (long long)sim_between(sim, 100000000, 200000000));
 }
 
-static void open_producer(sim *sim, sim_producer *producer, uint32_t number)
+static void open_producer(sim_world *sim, sim_producer *producer, uint32_t number)
 {
     kc_error err = {0};
     kc_config *config = kc_config_new();
@@ -185,7 +187,7 @@ static void open_producer(sim *sim, sim_producer *producer, uint32_t number)
         sim_fail(sim, "a timer can't be set");
 }
 
-static void start(sim *sim)
+static void start(sim_world *sim)
 {
     produce_state *state = calloc(1, sizeof *state);
     sim->state = state;
@@ -206,7 +208,7 @@ static void start(sim *sim)
 
 static void watch_producer(sim_producer *producer)
 {
-    sim *sim = producer->sim;
+    sim_world *sim = producer->sim;
     while (producer->first_pending < producer->count &&
            producer->records[producer->first_pending]->state != RECORD_PENDING)
         producer->first_pending++;
@@ -222,21 +224,21 @@ static void watch_producer(sim_producer *producer)
                  (unsigned long long)oldest->number, (double)(sim->now_us - oldest->due_us + LATE_US) / 1e6);
 }
 
-static void watch(sim *sim)
+static void watch(sim_world *sim)
 {
     produce_state *state = sim->state;
     for (int i = 0; i < state->count; i++)
         watch_producer(&state->producers[i]);
 }
 
-static void settle(sim *sim)
+static void settle(sim_world *sim)
 {
     produce_state *state = sim->state;
     for (int i = 0; i < state->count; i++)
         kc_producer_flush_start(state->producers[i].producer);
 }
 
-static bool is_done(sim *sim)
+static bool is_done(sim_world *sim)
 {
     const produce_state *state = sim->state;
     for (int i = 0; i < state->count; i++)
@@ -246,7 +248,7 @@ static bool is_done(sim *sim)
 }
 
 typedef struct log_reading {
-    sim *sim;
+    sim_world *sim;
     int topic;
     int32_t partition;
 } log_reading;
@@ -271,7 +273,7 @@ static void on_logged(void *user, int64_t offset, kc_bytes key, kc_bytes value)
         record->is_found = true;
 }
 
-static void check_producer(sim *sim, const sim_producer *producer)
+static void check_producer(sim_world *sim, const sim_producer *producer)
 {
     int64_t last[SIM_TOPICS_MAX][16];
     memset(last, -1, sizeof last);
@@ -292,7 +294,7 @@ static void check_producer(sim *sim, const sim_producer *producer)
     }
 }
 
-static void check(sim *sim)
+static void check(sim_world *sim)
 {
     produce_state *state = sim->state;
     for (int t = 0; t < sim->topic_count; t++) {
@@ -306,7 +308,7 @@ static void check(sim *sim)
         check_producer(sim, &state->producers[i]);
 }
 
-static void finish(sim *sim)
+static void finish(sim_world *sim)
 {
     produce_state *state = sim->state;
     for (int i = 0; i < state->count; i++) {
@@ -320,20 +322,6 @@ static void finish(sim *sim)
     free(state);
 }
 
-static void explain_line(kc_bytes line, void *user)
-{
-    (void)user;
-    printf("    " KC_FMT "\n", KC_ARG(line));
-}
-
-static void explain(sim *sim)
-{
-    const produce_state *state = sim->state;
-    for (int i = 0; i < state->count && sim->has_trace; i++)
-        if (kc_client_explain(state->producers[i].host->client, explain_line, NULL))
-            return;
-}
-
 const sim_workload sim_produce = {
     .name = "produce",
     .about = "producers send at least once",
@@ -343,5 +331,4 @@ const sim_workload sim_produce = {
     .check = check,
     .watch = watch,
     .finish = finish,
-    .explain = explain,
 };

@@ -12,17 +12,17 @@
 
 /* ---- chance, notes, failures ---- */
 
-int64_t sim_between(sim *sim, int64_t low, int64_t high)
+int64_t sim_between(sim_world *sim, int64_t low, int64_t high)
 {
     return low + (int64_t)kb_rand_below(&sim->rand, (uint64_t)(high - low) + 1);
 }
 
-bool sim_chance(sim *sim, int percent)
+bool sim_chance(sim_world *sim, int percent)
 {
     return kb_rand_below(&sim->rand, 100) < (uint64_t)percent;
 }
 
-static void mix(sim *sim, const char *text)
+static void mix(sim_world *sim, const char *text)
 {
     uint64_t hash = sim->hash ^ (uint64_t)sim->now_us;
     for (; *text; text++)
@@ -30,7 +30,7 @@ static void mix(sim *sim, const char *text)
     sim->hash = hash;
 }
 
-void sim_note(sim *sim, const char *fmt, ...)
+void sim_note(sim_world *sim, const char *fmt, ...)
 {
     char line[512];
     va_list args;
@@ -42,7 +42,7 @@ void sim_note(sim *sim, const char *fmt, ...)
         printf("%12.6f %s\n", (double)(sim->now_us - SIM_START_US) / 1e6, line);
 }
 
-void sim_fail(sim *sim, const char *fmt, ...)
+void sim_fail(sim_world *sim, const char *fmt, ...)
 {
     if (sim->has_failed)
         return;
@@ -54,7 +54,7 @@ void sim_fail(sim *sim, const char *fmt, ...)
     sim_note(sim, "FAILED: %s", sim->failure);
 }
 
-void sim_set(sim *sim, kc_config *config, const char *name, const char *fmt, ...)
+void sim_set(sim_world *sim, kc_config *config, const char *name, const char *fmt, ...)
 {
     char value[128];
     kc_error err = {0};
@@ -77,7 +77,7 @@ static void on_log(kc_log_level level, const char *line, void *user)
 
 static kc_err make_client(sim_host *host, kc_config *config, kc_error *err)
 {
-    sim *sim = host->sim;
+    sim_world *sim = host->sim;
     kc_alloc alloc = fail_alloc_hooks(&host->alloc);
     kc_client_options options = {.size = sizeof options, .seed = kb_rand_u64(&sim->rand) | 1, .alloc = &alloc};
     if (sim->has_trace) {
@@ -88,7 +88,7 @@ static kc_err make_client(sim_host *host, kc_config *config, kc_error *err)
     return kc_client_new_on(config, &options, host->loop, host->network, &host->client, err);
 }
 
-sim_host *sim_host_new(sim *sim, kc_config *config)
+sim_host *sim_host_new(sim_world *sim, kc_config *config)
 {
     int index = 0;
     while (index < SIM_HOSTS_MAX && sim->hosts[index])
@@ -126,7 +126,7 @@ sim_host *sim_host_new(sim *sim, kc_config *config)
 
 void sim_host_kill(sim_host *host)
 {
-    sim *sim = host->sim;
+    sim_world *sim = host->sim;
     kc_client_free(host->client);
     kn_network_free(host->network);
     kn_loop_free(host->loop);
@@ -154,11 +154,11 @@ int64_t sim_host_now_us(const sim_host *host)
 static void on_broker_log(kc_log_level level, const char *line, void *user)
 {
     (void)level;
-    sim *sim = user;
+    sim_world *sim = user;
     printf("%12.6f   %s\n", (double)(sim->now_us - SIM_START_US) / 1e6, line);
 }
 
-static void make_cluster(sim *sim)
+static void make_cluster(sim_world *sim)
 {
     km_options options;
     km_options_init(&options);
@@ -179,7 +179,7 @@ static void make_cluster(sim *sim)
         sim->cluster->log = (kb_log){on_broker_log, sim, KC_LOG_DEBUG};
 }
 
-static void make_network(sim *sim)
+static void make_network(sim_world *sim)
 {
     kn_mem_shape *shape = kn_mem_network_shape(sim->network);
     shape->latency_us = sim_between(sim, 20, sim_chance(sim, 30) ? 50000 : 2000);
@@ -193,7 +193,7 @@ static void make_network(sim *sim)
              shape->latency_us, shape->jitter_us, shape->bytes_per_second, shape->read_max, shape->write_max);
 }
 
-sim_topic *sim_topic_new(sim *sim, int32_t partitions, int16_t replication)
+sim_topic *sim_topic_new(sim_world *sim, int32_t partitions, int16_t replication)
 {
     if (sim->topic_count == SIM_TOPICS_MAX) {
         sim_fail(sim, "no room for a topic");
@@ -224,7 +224,7 @@ static void thaw(sim_host *host)
     sim_note(host->sim, "host %d goes on", host->index);
 }
 
-static int64_t next_due(const sim *sim)
+static int64_t next_due(const sim_world *sim)
 {
     int64_t due_us = kn_loop_next_due_us(sim->loop);
     for (int i = 0; i < sim->host_count; i++) {
@@ -247,7 +247,7 @@ static bool advance(kn_loop *loop, int64_t now_us)
 }
 
 /** Everything that is due at sim->now_us happens; hosts in turn, so that no order is by chance. */
-static void run_instant(sim *sim)
+static void run_instant(sim_world *sim)
 {
     bool worked = true;
     for (int round = 0; worked && !sim->has_failed; round++) {
@@ -266,7 +266,7 @@ static void run_instant(sim *sim)
     }
 }
 
-static void check_memory(sim *sim)
+static void check_memory(sim_world *sim)
 {
     for (int i = 0; i < sim->host_count; i++) {
         const sim_host *host = sim->hosts[i];
@@ -275,7 +275,7 @@ static void check_memory(sim *sim)
     }
 }
 
-static void run_until(sim *sim, int64_t until_us)
+static void run_until(sim_world *sim, int64_t until_us)
 {
     while (!sim->has_failed) {
         int64_t due_us = next_due(sim);
@@ -296,7 +296,21 @@ static void run_until(sim *sim, int64_t until_us)
 
 /* ---- one run ---- */
 
-static void close_world(sim *sim)
+static void explain_line(kc_bytes line, void *user)
+{
+    const sim_host *host = user;
+    printf("    h%d " KC_FMT "\n", host->index, KC_ARG(line));
+}
+
+/** What each client waits for, where the run ended. */
+static void explain(const sim_world *sim)
+{
+    for (int i = 0; i < sim->host_count; i++)
+        if (sim->hosts[i] && kc_client_explain(sim->hosts[i]->client, explain_line, sim->hosts[i]))
+            return;
+}
+
+static void close_world(sim_world *sim)
 {
     for (int i = 0; i < sim->host_count; i++)
         if (sim->hosts[i])
@@ -315,7 +329,7 @@ static void close_world(sim *sim)
         sim_fail(sim, "the cluster leaks %zu bytes", sim->mem.used);
 }
 
-static void play(sim *sim)
+static void play(sim_world *sim)
 {
     make_cluster(sim);
     if (!sim->has_failed)
@@ -333,8 +347,6 @@ static void play(sim *sim)
     if (sim->workload->settle)
         sim->workload->settle(sim);
     run_until(sim, sim->end_us);
-    if (!sim->has_failed && sim->workload->is_done && !sim->workload->is_done(sim) && sim->workload->explain)
-        sim->workload->explain(sim);
     if (!sim->has_failed && sim->workload->is_done && !sim->workload->is_done(sim))
         sim_fail(sim, "not done %.0f s after all faults have ended",
                  (double)(sim->end_us - sim->faults_until_us) / 1e6);
@@ -344,7 +356,7 @@ static void play(sim *sim)
 
 void sim_run(uint64_t seed, const sim_workload *workload, bool has_trace, sim_result *result_out)
 {
-    sim *sim = calloc(1, sizeof *sim);
+    sim_world *sim = calloc(1, sizeof *sim);
     if (!sim) {
         *result_out = (sim_result){.has_failed = true, .failure = "no memory"};
         return;
@@ -358,6 +370,8 @@ void sim_run(uint64_t seed, const sim_workload *workload, bool has_trace, sim_re
     sim->faults_until_us = SIM_START_US + sim_between(sim, 5, 60) * 1000000;
     sim->end_us = sim->faults_until_us + INT64_C(600) * 1000000;
     play(sim);
+    if (sim->has_failed && has_trace)
+        explain(sim);
     close_world(sim);
     *result_out = (sim_result){.has_failed = sim->has_failed,
                                .hash = sim->hash,
