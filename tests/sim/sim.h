@@ -45,7 +45,7 @@ typedef struct sim_topic {
 typedef struct sim_workload {
     const char *name;
     const char *about;
-    /** Make topics and hosts; sim->state is the workload's. */
+    /** Make topics and hosts. */
     void (*start)(sim_world *sim);
     /** Faults have ended and everything is up: stop making new work. */
     void (*settle)(sim_world *sim);
@@ -74,7 +74,8 @@ struct sim_world {
     sim_topic topics[SIM_TOPICS_MAX];
     int topic_count;
     const sim_workload *workload;
-    void *state;
+    void *state;                      /**< the workload's     */
+    struct sim_producers *producers; /**< sim_producers.c    */
     int64_t now_us;
     int64_t faults_until_us;
     int64_t end_us;
@@ -132,6 +133,17 @@ void sim_faults_start(sim_world *sim);
 void sim_faults_end(sim_world *sim);
 void sim_faults_free(sim_world *sim);
 
+/* ---- sim_producers.c: producers with a ledger, for any workload ---- */
+
+/** They send to the topics there are until sim->is_settled. At most 3. */
+void sim_producers_start(sim_world *sim, int count);
+void sim_producers_watch(sim_world *sim);
+void sim_producers_settle(sim_world *sim);
+bool sim_producers_are_done(sim_world *sim);
+void sim_producers_check(sim_world *sim);
+/** Hosts are gone. */
+void sim_producers_free(sim_world *sim);
+
 /* ---- sim_ledger.c ---- */
 
 /** What a record's value says of it. */
@@ -147,6 +159,8 @@ bool sim_stamp_read(kc_bytes value, sim_stamp *stamp_out);
 
 /** Call `fn` for every data record that readers can see, in order; aborted ones too, where `all`. */
 typedef void (*sim_record_fn)(void *user, int64_t offset, kc_bytes key, kc_bytes value);
+/** Of the bytes of a record, for comparing what was delivered with what is in the log. */
+uint64_t sim_record_hash(int64_t offset, kc_bytes key, kc_bytes value);
 void sim_log_walk(sim_world *sim, const km_partition *partition, sim_record_fn fn, void *user);
 
 #endif

@@ -9,9 +9,9 @@
 #include <time.h>
 #include <unistd.h>
 
-extern const sim_workload sim_produce;
+extern const sim_workload sim_assign, sim_produce;
 
-static const sim_workload *const workloads[] = {&sim_produce};
+static const sim_workload *const workloads[] = {&sim_produce, &sim_assign};
 #define WORKLOADS (sizeof workloads / sizeof workloads[0])
 
 const sim_workload *sim_workload_at(size_t index)

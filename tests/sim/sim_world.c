@@ -315,7 +315,7 @@ static void close_world(sim_world *sim)
     for (int i = 0; i < sim->host_count; i++)
         if (sim->hosts[i])
             sim_host_kill(sim->hosts[i]);
-    if (sim->workload->finish && sim->state)
+    if (sim->workload->finish)
         sim->workload->finish(sim);
     sim_faults_free(sim);
     if (sim->server)
