@@ -15,6 +15,7 @@ static const km_handler handlers[API_KEYS] = {
     /* coordinators */
     [KP_API_FIND_COORDINATOR] = km_api_find_coordinator,
     /* the data path */
+    [KP_API_FETCH] = km_api_fetch,
     [KP_API_PRODUCE] = km_api_produce,
 };
 

@@ -23,6 +23,7 @@ KM_HANDLER(create_topics);
 KM_HANDLER(find_coordinator);
 
 /* the data path: api_produce.c, api_fetch.c, api_offsets.c */
+KM_HANDLER(fetch);
 KM_HANDLER(produce);
 
 #undef KM_HANDLER

@@ -92,6 +92,7 @@ struct km_cluster {
     km_configs *configs;
     km_acls *acls;
     km_quotas *quotas;
+    struct km_fetch_sessions *fetch_sessions;
     /** Asked before the first batch of a transaction goes into a partition: 0 or Kafka's code. NULL: all may. */
     int16_t (*on_transactional_produce)(struct km_request *request, const km_partition *partition,
                                         int64_t producer_id, int16_t producer_epoch,

@@ -207,11 +207,11 @@ kc_bytes km_log_read(const km_log *log, int64_t offset, int64_t until, size_t by
 bool km_log_epoch_end(const km_log *log, int32_t epoch, int32_t *epoch_out, int64_t *end_out)
 {
     size_t i = log->epoch_count;
+    if (i == 0 || epoch < 0 || epoch > log->epochs[i - 1].epoch)
+        return false;
     while (i > 0 && log->epochs[i - 1].epoch > epoch)
         i--;
-    if (i == 0)
-        return false;
-    *epoch_out = log->epochs[i - 1].epoch;
+    *epoch_out = i > 0 ? log->epochs[i - 1].epoch : epoch;
     *end_out = i < log->epoch_count ? log->epochs[i].start_offset : log->end_offset;
     return true;
 }

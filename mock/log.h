@@ -77,7 +77,7 @@ kc_bytes km_log_read(const km_log *log, int64_t offset, int64_t until, size_t by
                      bool is_first_whole);
 
 /** End of the highest epoch that is not above `epoch` (OffsetForLeaderEpoch, KIP-320): its epoch and the offset behind
- * its last record. False: none is that old. */
+ * its last record; of one older than all, itself and the start of the oldest. False: it has not begun. */
 bool km_log_epoch_end(const km_log *log, int32_t epoch, int32_t *epoch_out, int64_t *end_out);
 /** The epoch the record at `offset` was written in; -1: none. */
 int32_t km_log_epoch_at(const km_log *log, int64_t offset);
