@@ -17,6 +17,7 @@
 
 #include <assert.h>
 #include <errno.h>
+#include <poll.h>
 #include <sys/epoll.h>
 #include <sys/eventfd.h>
 #include <sys/timerfd.h>
@@ -139,6 +140,13 @@ int64_t kn_loop_refresh_now(kn_loop *loop)
     if (!loop->is_virtual)
         loop->now_us = kn_clock_now_us();
     return loop->now_us;
+}
+
+kc_err kn_loop_wait(const kn_loop *loop, int timeout_ms)
+{
+    assert(!loop->is_virtual && loop->fd_is_public);
+    struct pollfd fd = {.fd = loop->epoll_fd, .events = POLLIN};
+    return poll(&fd, 1, timeout_ms) >= 0 || errno == EINTR ? KC_OK : KC_ERR_IO;
 }
 
 void kn_loop_wake(kn_loop *loop)

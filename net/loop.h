@@ -70,6 +70,10 @@ void kn_loop_jump(kn_loop *loop, int64_t now_us);
 /** Virtual only: somebody set the wall clock, by so much; monotonic time goes on as before. */
 void kn_loop_shift_wall(kn_loop *loop, int64_t delta_ms);
 
+/** Wait until a turn has something to do, at most `timeout_ms` (-1: for ever), and run nothing. So one thread can wait
+ * while others change what stands on the loop, one at a time; kn_loop_fd() was called before. A signal ends it too.
+ * KC_OK, KC_ERR_IO. */
+KC_NODISCARD kc_err kn_loop_wait(const kn_loop *loop, int timeout_ms);
 /** End a wait under way or the next one. From any thread and from a signal handler. */
 void kn_loop_wake(kn_loop *loop);
 /** Queue this task in each turn that was woken: where posts of other threads are taken up. NULL:

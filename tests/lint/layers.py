@@ -38,7 +38,7 @@ ALLOWED = {
 # Beyond that, as public headers.
 ALLOWED_PUBLIC = {
     "officeflow": {"base", "protocol", "client", "officeflow"},
-    "cli": {"base", "protocol", "client", "officeflow"},
+    "cli": {"base", "protocol", "client", "officeflow", "mock"},
     "examples": {"base", "protocol", "client", "officeflow", "mock"},
 }
 INCLUDE = re.compile(r'\s*#\s*include\s*(?:"([^"]+)"|<((?:kafkac|officeflow)/[^>]+)>)')
