@@ -17,6 +17,14 @@ static const km_handler handlers[API_KEYS] = {
     /* the data path */
     [KP_API_FETCH] = km_api_fetch,
     [KP_API_PRODUCE] = km_api_produce,
+    /* producer ids, transactions */
+    [KP_API_INIT_PRODUCER_ID] = km_api_init_producer_id,
+    [KP_API_ADD_PARTITIONS_TO_TXN] = km_api_add_partitions_to_txn,
+    [KP_API_ADD_OFFSETS_TO_TXN] = km_api_add_offsets_to_txn,
+    [KP_API_END_TXN] = km_api_end_txn,
+    [KP_API_TXN_OFFSET_COMMIT] = km_api_txn_offset_commit,
+    [KP_API_DESCRIBE_TRANSACTIONS] = km_api_describe_transactions,
+    [KP_API_LIST_TRANSACTIONS] = km_api_list_transactions,
 };
 
 km_handler km_api_handler(int16_t api_key)

@@ -21,6 +21,17 @@ KM_HANDLER(describe_topic_partitions);
 KM_HANDLER(create_topics);
 /* api_coordinator.c */
 KM_HANDLER(find_coordinator);
+/* api_txn.c */
+KM_HANDLER(init_producer_id);
+KM_HANDLER(add_offsets_to_txn);
+KM_HANDLER(end_txn);
+/* api_txn_partitions.c */
+KM_HANDLER(add_partitions_to_txn);
+/* api_txn_offsets.c */
+KM_HANDLER(txn_offset_commit);
+/* api_txn_describe.c */
+KM_HANDLER(list_transactions);
+KM_HANDLER(describe_transactions);
 
 /* the data path: api_produce.c, api_fetch.c, api_offsets.c */
 KM_HANDLER(fetch);

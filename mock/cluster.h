@@ -48,6 +48,7 @@ typedef struct km_options {
     int16_t default_replication;     /**< at most the number of brokers; 0: as many, at most 3 */
     int64_t replication_us;          /**< until a record is on the in-sync replicas      */
     int64_t group_initial_delay_ms;  /**< group.initial.rebalance.delay.ms               */
+    int64_t txn_marker_delay_us;     /**< from EndTxn until its markers are written       */
     int64_t connections_max_idle_ms; /**< 0: never closed                                */
     uint64_t seed;                   /**< of ids                                         */
 } km_options;
