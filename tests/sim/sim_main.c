@@ -9,6 +9,9 @@
 #include <time.h>
 #include <unistd.h>
 
+/** More of them say no more. */
+#define FAILURES_MAX 10
+
 extern const sim_workload sim_assign, sim_produce;
 
 static const sim_workload *const workloads[] = {&sim_produce, &sim_assign};
@@ -170,6 +173,10 @@ int main(int argc, char **argv)
         if (now - told > (isatty(2) ? 0.5 : 30)) {
             tell_progress(&totals, begun, false);
             told = now;
+        }
+        if (totals.failed == FAILURES_MAX) {
+            printf("%d failures are enough\n", FAILURES_MAX);
+            break;
         }
         if ((command.minutes > 0 && now - begun > command.minutes * 60) || (!is_good && command.expects_failure))
             break;
