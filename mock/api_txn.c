@@ -43,9 +43,9 @@ km_action km_api_init_producer_id(km_request *request, const void *message, void
     if (!error && !asked->transactional_id.ptr)
         producer = (km_txn_producer){km_producer_id_new(request->cluster), 0};
     else if (!error)
-        error = km_txn_init(request->cluster, asked->transactional_id,
-                            asked->transaction_timeout_ms, expected.id == -1 ? NULL : &expected,
-                            &producer);
+        error =
+            km_txn_init(request->cluster, asked->transactional_id, asked->transaction_timeout_ms,
+                        expected.id == -1 ? NULL : &expected, &producer);
     if (error == KM_TXN_NO_MEMORY)
         return KM_CLOSE;
     out->error_code = as_version_knows(request, error, 4);

@@ -76,9 +76,9 @@ km_action km_api_list_transactions(km_request *request, const void *message, voi
     out->error_code = km_check_broker(request);
     if (out->error_code)
         return KM_ANSWER;
-    out->unknown_state_filters.items =
-        km_request_alloc(request, (size_t)(asked->state_filters.count > 0 ? asked->state_filters.count : 0),
-                         sizeof *out->unknown_state_filters.items);
+    out->unknown_state_filters.items = km_request_alloc(
+        request, (size_t)(asked->state_filters.count > 0 ? asked->state_filters.count : 0),
+        sizeof *out->unknown_state_filters.items);
     if (!out->unknown_state_filters.items)
         return KM_CLOSE;
     km_txn_state state;
@@ -146,9 +146,8 @@ km_action km_api_describe_transactions(km_request *request, const void *message,
 {
     const kp_describe_transactions_req *asked = message;
     kp_describe_transactions_resp *out = response;
-    out->transaction_states.items =
-        km_request_alloc(request, (size_t)asked->transactional_ids.count,
-                         sizeof *out->transaction_states.items);
+    out->transaction_states.items = km_request_alloc(
+        request, (size_t)asked->transactional_ids.count, sizeof *out->transaction_states.items);
     if (!out->transaction_states.items)
         return KM_CLOSE;
     out->transaction_states.count = asked->transactional_ids.count;

@@ -32,8 +32,8 @@ static bool shape(km_request *request, const kp_txn_offset_commit_req *asked,
         const kp_txn_offset_commit_req_topic *from = &asked->topics.items[i];
         kp_txn_offset_commit_resp_topic *to = &out->topics.items[i];
         to->name = from->name;
-        to->partitions.items = km_request_alloc(request, (size_t)from->partitions.count,
-                                                sizeof *to->partitions.items);
+        to->partitions.items =
+            km_request_alloc(request, (size_t)from->partitions.count, sizeof *to->partitions.items);
         if (!to->partitions.items)
             return false;
         to->partitions.count = from->partitions.count;
@@ -116,8 +116,8 @@ static bool put_topic(km_group *group, int64_t producer_id,
         int16_t *error = &out->partitions.items[i].error_code;
         if (*error != NOT_ANSWERED)
             continue;
-        *error = part->committed_metadata.len > METADATA_BYTES_MAX ? KC_E_OFFSET_METADATA_TOO_LARGE
-                                                                   : 0;
+        *error =
+            part->committed_metadata.len > METADATA_BYTES_MAX ? KC_E_OFFSET_METADATA_TOO_LARGE : 0;
         if (*error == 0 &&
             km_group_offset_put_pending(group, producer_id, asked->name, part->partition_index,
                                         part->committed_offset, part->committed_leader_epoch,

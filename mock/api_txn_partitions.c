@@ -137,9 +137,8 @@ static km_action serve_many(km_request *request, const kp_add_partitions_to_txn_
     out->error_code = km_check_broker(request);
     if (out->error_code)
         return KM_ANSWER;
-    out->results_by_transaction.items =
-        km_request_alloc(request, (size_t)asked->transactions.count,
-                         sizeof *out->results_by_transaction.items);
+    out->results_by_transaction.items = km_request_alloc(request, (size_t)asked->transactions.count,
+                                                         sizeof *out->results_by_transaction.items);
     if (!out->results_by_transaction.items)
         return KM_CLOSE;
     out->results_by_transaction.count = asked->transactions.count;

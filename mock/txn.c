@@ -36,8 +36,8 @@ struct km_txns {
 const char *km_txn_state_name(km_txn_state state)
 {
     static const char *const names[KM_TXN_STATES] = {
-        "Empty",         "Ongoing", "PrepareCommit",     "PrepareAbort", "CompleteCommit",
-        "CompleteAbort", "Dead",    "PrepareEpochFence",
+        "Empty",          "Ongoing",       "PrepareCommit", "PrepareAbort",
+        "CompleteCommit", "CompleteAbort", "Dead",          "PrepareEpochFence",
     };
     return names[state];
 }

@@ -55,7 +55,11 @@ void km_txn_entry_free(km_txn_entry *entry)
     kb_mem_free(txn->cluster->mem, entry);
 }
 
-typedef enum marked { MARKED, WAITS, NO_MEMORY } marked;
+typedef enum marked {
+    MARKED,
+    WAITS,
+    NO_MEMORY
+} marked;
 
 /** Not at once: this is told in the middle of what changed. */
 static void on_partition(km_waiter *waiter)
