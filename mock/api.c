@@ -25,6 +25,17 @@ static const km_handler handlers[API_KEYS] = {
     [KP_API_TXN_OFFSET_COMMIT] = km_api_txn_offset_commit,
     [KP_API_DESCRIBE_TRANSACTIONS] = km_api_describe_transactions,
     [KP_API_LIST_TRANSACTIONS] = km_api_list_transactions,
+    /* classic groups, offsets of all groups */
+    [KP_API_JOIN_GROUP] = km_api_join_group,
+    [KP_API_SYNC_GROUP] = km_api_sync_group,
+    [KP_API_HEARTBEAT] = km_api_heartbeat,
+    [KP_API_LEAVE_GROUP] = km_api_leave_group,
+    [KP_API_OFFSET_COMMIT] = km_api_offset_commit,
+    [KP_API_OFFSET_FETCH] = km_api_offset_fetch,
+    [KP_API_OFFSET_DELETE] = km_api_offset_delete,
+    [KP_API_LIST_GROUPS] = km_api_list_groups,
+    [KP_API_DESCRIBE_GROUPS] = km_api_describe_groups,
+    [KP_API_DELETE_GROUPS] = km_api_delete_groups,
 };
 
 km_handler km_api_handler(int16_t api_key)

@@ -32,6 +32,19 @@ KM_HANDLER(txn_offset_commit);
 /* api_txn_describe.c */
 KM_HANDLER(list_transactions);
 KM_HANDLER(describe_transactions);
+/* api_classic_group.c */
+KM_HANDLER(join_group);
+KM_HANDLER(sync_group);
+KM_HANDLER(heartbeat);
+KM_HANDLER(leave_group);
+/* api_group_offsets.c */
+KM_HANDLER(offset_commit);
+KM_HANDLER(offset_fetch);
+KM_HANDLER(offset_delete);
+/* api_groups.c */
+KM_HANDLER(list_groups);
+KM_HANDLER(describe_groups);
+KM_HANDLER(delete_groups);
 
 /* the data path: api_produce.c, api_fetch.c, api_offsets.c */
 KM_HANDLER(fetch);

@@ -13,6 +13,7 @@ void km_options_init(km_options *options)
         .broker_count = 1,
         .auto_create_topics = true,
         .num_partitions = 1,
+        .group_min_session_timeout_ms = 6000,
         .seed = 1,
     };
 }
@@ -126,8 +127,14 @@ void km_unwatch(km_watcher *watcher)
 
 void km_changed(km_cluster *cluster)
 {
-    KB_LIST_FOR (node, &cluster->watchers) {
-        km_watcher *watcher = KB_CONTAINER(node, km_watcher, node);
+    /* A watcher may answer requests, and by that have any other taken off or put on. */
+    kb_list told;
+    kb_list_init(&told);
+    kb_list_splice_back(&told, &cluster->watchers);
+    while (!kb_list_is_empty(&told)) {
+        km_watcher *watcher = KB_CONTAINER(told.next, km_watcher, node);
+        kb_list_remove(&watcher->node);
+        kb_list_push_back(&cluster->watchers, &watcher->node);
         watcher->fn(watcher);
     }
 }

@@ -49,6 +49,8 @@ typedef struct km_options {
     int64_t replication_us;          /**< until a record is on the in-sync replicas      */
     int64_t group_initial_delay_ms;  /**< group.initial.rebalance.delay.ms               */
     int64_t txn_marker_delay_us;     /**< from EndTxn until its markers are written       */
+    /** group.min.session.timeout.ms */
+    int32_t group_min_session_timeout_ms;
     int64_t connections_max_idle_ms; /**< 0: never closed                                */
     uint64_t seed;                   /**< of ids                                         */
 } km_options;

@@ -6,6 +6,7 @@
 
 struct km_groups {
     km_module module;
+    km_watcher watcher; /**< a topic is gone: so are its offsets */
     km_cluster *cluster;
     kb_map by_id;
 };
@@ -14,6 +15,7 @@ static void groups_free(km_module *module)
 {
     km_groups *groups = KB_CONTAINER(module, km_groups, module);
     km_cluster *cluster = groups->cluster;
+    km_unwatch(&groups->watcher);
     size_t pos = 0;
     km_group *group;
     while ((group = kb_map_next(&groups->by_id, &pos)))
@@ -21,6 +23,15 @@ static void groups_free(km_module *module)
     kb_map_cleanup(&groups->by_id);
     cluster->groups = NULL;
     kb_mem_free(cluster->mem, groups);
+}
+
+static void on_change(km_watcher *watcher)
+{
+    km_groups *groups = watcher->user;
+    size_t pos = 0;
+    km_group *group;
+    while ((group = kb_map_next(&groups->by_id, &pos)))
+        km_group_tombstones(group);
 }
 
 static km_groups *open_groups(km_cluster *cluster)
@@ -32,6 +43,9 @@ static km_groups *open_groups(km_cluster *cluster)
         return NULL;
     groups->module.free = groups_free;
     groups->cluster = cluster;
+    groups->watcher.fn = on_change;
+    groups->watcher.user = groups;
+    km_watch(cluster, &groups->watcher);
     kb_map_init(&groups->by_id, cluster->mem);
     km_module_add(cluster, &groups->module);
     cluster->groups = groups;
@@ -67,6 +81,11 @@ km_group *km_group_open(km_cluster *cluster, kc_bytes id)
 bool km_group_is_empty(const km_group *group)
 {
     return group->type == KM_GROUP_NONE || group->ops->is_empty(group);
+}
+
+bool km_group_is_known(const km_group *group)
+{
+    return group && (group->type != KM_GROUP_NONE || group->had_offsets);
 }
 
 static void give_up(km_group *group)

@@ -35,6 +35,8 @@ typedef struct km_group_ops {
                             int32_t generation_or_epoch, bool is_transactional);
     /** May this member fetch them? OffsetFetch tells who asks since version 9: KIP-848's only. NULL: any. */
     int16_t (*check_fetch)(const km_group *group, kc_bytes member_id, int32_t member_epoch);
+    /** LeaveGroup for a member of a group that is not classic, as administrators do: its error. NULL: it can't. */
+    int16_t (*leave)(km_group *group, kc_bytes member_id, kc_bytes instance_id);
     /** Members and timers; nothing is answered any more. */
     void (*free)(km_group *group);
 } km_group_ops;
@@ -45,6 +47,7 @@ struct km_group {
     km_group_type type;
     const km_group_ops *ops; /**< NULL with KM_GROUP_NONE */
     void *impl;              /**< the kind's */
+    bool had_offsets;        /**< of a group without a kind: it is there */
     kb_map offsets;          /**< group_offsets.c */
     kb_map pending_offsets;  /**< group_offsets.c: of open transactions */
 };
@@ -61,5 +64,7 @@ void km_group_delete(km_group *group);
 /** Walk: start with *pos = 0. */
 km_group *km_group_next(const km_cluster *cluster, size_t *pos);
 bool km_group_is_empty(const km_group *group);
+/** Does Kafka know such a group? Not one that never had a member or an offset. NULL is allowed. */
+bool km_group_is_known(const km_group *group);
 
 #endif

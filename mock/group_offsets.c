@@ -5,6 +5,7 @@
 /** Producer id, partition, topic: the bytes a map is keyed by. Committed offsets have the producer -1. */
 typedef struct offset_entry {
     km_offset offset;
+    kc_uuid topic_id; /**< zero: the topic was not there */
     int64_t producer_id;
     size_t key_len;
     uint8_t key[]; /**< and the metadata behind it */
@@ -62,6 +63,9 @@ static kc_err put(km_group *group, kb_map *map, int64_t producer_id, const km_of
     entry->offset.topic = kc_span(entry->key + KEY_FIXED, offset->topic.len);
     entry->offset.metadata = kc_span(entry->key + entry->key_len, offset->metadata.len);
     entry->offset.committed_ms = group->cluster->wall_ms;
+    const km_topic *topic = km_topic_by_name(group->cluster, offset->topic);
+    if (topic)
+        entry->topic_id = topic->id;
     kc_bytes key = kc_span(entry->key, entry->key_len);
     offset_entry *old = kb_map_get(map, key);
     if (kb_map_put(map, key, entry)) {
@@ -69,6 +73,7 @@ static kc_err put(km_group *group, kb_map *map, int64_t producer_id, const km_of
         return KC_ERR_NOMEM;
     }
     kb_mem_free(mem, old);
+    group->had_offsets = true;
     return KC_OK;
 }
 
@@ -97,13 +102,40 @@ const km_offset *km_group_offset_get(const km_group *group, kc_bytes topic, int3
     return entry ? &entry->offset : NULL;
 }
 
+static void take_out(km_group *group, kb_map *map, offset_entry *entry)
+{
+    kb_map_remove(map, kc_span(entry->key, entry->key_len));
+    kb_mem_free(group->cluster->mem, entry);
+}
+
 void km_group_offset_remove(km_group *group, kc_bytes topic, int32_t partition)
 {
     uint8_t key[KEY_MAX];
     if (topic.len > KM_TOPIC_NAME_MAX)
         return;
-    kb_mem_free(group->cluster->mem,
-                kb_map_remove(&group->offsets, kc_span(key, make_key(key, -1, topic, partition))));
+    offset_entry *entry =
+        kb_map_get(&group->offsets, kc_span(key, make_key(key, -1, topic, partition)));
+    if (entry)
+        take_out(group, &group->offsets, entry);
+    size_t pos = 0;
+    while ((entry = kb_map_next(&group->pending_offsets, &pos)))
+        if (entry->offset.partition == partition && kc_bytes_equal(entry->offset.topic, topic))
+            take_out(group, &group->pending_offsets, entry);
+}
+
+static void map_tombstones(km_group *group, kb_map *map)
+{
+    size_t pos = 0;
+    offset_entry *entry;
+    while ((entry = kb_map_next(map, &pos)))
+        if (!kc_uuid_is_zero(entry->topic_id) && !km_topic_by_id(group->cluster, entry->topic_id))
+            take_out(group, map, entry);
+}
+
+void km_group_tombstones(km_group *group)
+{
+    map_tombstones(group, &group->offsets);
+    map_tombstones(group, &group->pending_offsets);
 }
 
 const km_offset *km_group_offset_next(const km_group *group, size_t *pos)
@@ -132,8 +164,7 @@ kc_err km_group_offsets_end(km_group *group, int64_t producer_id, bool is_commit
         kc_err err = is_commit ? put(group, &group->offsets, -1, &entry->offset) : KC_OK;
         if (err)
             return err;
-        kb_map_remove(&group->pending_offsets, kc_span(entry->key, entry->key_len));
-        kb_mem_free(group->cluster->mem, entry);
+        take_out(group, &group->pending_offsets, entry);
     }
     return KC_OK;
 }

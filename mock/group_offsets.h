@@ -22,7 +22,10 @@ KC_NODISCARD kc_err km_group_offset_put(km_group *group, kc_bytes topic, int32_t
                                         int64_t offset, int32_t leader_epoch, kc_bytes metadata);
 /** NULL: none. */
 const km_offset *km_group_offset_get(const km_group *group, kc_bytes topic, int32_t partition);
+/** Also those that wait for the end of a transaction. */
 void km_group_offset_remove(km_group *group, kc_bytes topic, int32_t partition);
+/** Offsets of topics that are gone go too, also where another topic has that name now. */
+void km_group_tombstones(km_group *group);
 /** Walk: start with *pos = 0. */
 const km_offset *km_group_offset_next(const km_group *group, size_t *pos);
 
