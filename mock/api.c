@@ -10,8 +10,14 @@ static const km_handler handlers[API_KEYS] = {
     [KP_API_METADATA] = km_api_metadata,
     [KP_API_DESCRIBE_CLUSTER] = km_api_describe_cluster,
     [KP_API_DESCRIBE_TOPIC_PARTITIONS] = km_api_describe_topic_partitions,
-    /* topics */
+    /* administration */
     [KP_API_CREATE_TOPICS] = km_api_create_topics,
+    [KP_API_CREATE_PARTITIONS] = km_api_create_partitions,
+    [KP_API_DELETE_TOPICS] = km_api_delete_topics,
+    [KP_API_DESCRIBE_CONFIGS] = km_api_describe_configs,
+    [KP_API_LIST_CONFIG_RESOURCES] = km_api_list_config_resources,
+    [KP_API_ALTER_CONFIGS] = km_api_alter_configs,
+    [KP_API_INCREMENTAL_ALTER_CONFIGS] = km_api_incremental_alter_configs,
     /* coordinators */
     [KP_API_FIND_COORDINATOR] = km_api_find_coordinator,
     /* the data path */

@@ -19,6 +19,15 @@ KM_HANDLER(describe_cluster);
 KM_HANDLER(describe_topic_partitions);
 /* api_topics.c */
 KM_HANDLER(create_topics);
+/* api_topics_change.c */
+KM_HANDLER(create_partitions);
+KM_HANDLER(delete_topics);
+/* api_configs.c */
+KM_HANDLER(describe_configs);
+KM_HANDLER(list_config_resources);
+/* api_configs_alter.c */
+KM_HANDLER(alter_configs);
+KM_HANDLER(incremental_alter_configs);
 /* api_coordinator.c */
 KM_HANDLER(find_coordinator);
 /* api_txn.c */

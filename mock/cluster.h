@@ -9,6 +9,7 @@
 
 #include "mock/topic.h"
 #include "net/timer.h"
+#include "protocol/base/arena.h"
 #include "protocol/base/log.h"
 #include "protocol/base/map.h"
 #include "protocol/base/rand.h"
@@ -146,11 +147,21 @@ int16_t km_topic_create(km_cluster *cluster, kc_bytes name, int32_t partitions, 
 /** What km_topic_create() would answer, memory apart. */
 int16_t km_topic_check(const km_cluster *cluster, kc_bytes name, int32_t partitions,
                        int16_t replication);
-/** More partitions; 0 or Kafka's code. */
-int16_t km_topic_grow(km_cluster *cluster, km_topic *topic, int32_t partitions);
+/** The same with replicas chosen by hand: `replicas` names `replication` brokers for each partition. */
+int16_t km_topic_create_with(km_cluster *cluster, kc_bytes name, int32_t partitions,
+                             int16_t replication, const int32_t *replicas, km_topic **topic_out);
+/** More partitions; 0 or Kafka's code. `replicas`: the topic's replication of them for each new one; NULL: chosen here. */
+int16_t km_topic_grow(km_cluster *cluster, km_topic *topic, int32_t partitions,
+                      const int32_t *replicas);
 void km_topic_delete(km_cluster *cluster, km_topic *topic);
+/** default.replication.factor, or what stands for it. */
+int16_t km_default_replication(const km_cluster *cluster);
 /** Is this a legal name of a topic? */
 bool km_topic_name_is_valid(kc_bytes name);
+/** If not, Kafka's sentence; null: no memory. */
+kc_bytes km_topic_name_fault(kb_arena *arena, kc_bytes name);
+/** Two topics whose names differ in '.' and '_' only would share their metrics: the other one, NULL: none. */
+const km_topic *km_topic_collision(const km_cluster *cluster, kc_bytes name);
 
 /* ---- leaders ---- */
 

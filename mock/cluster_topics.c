@@ -2,6 +2,7 @@
  * Topics come, grow and go. */
 #include "mock/cluster.h"
 #include "mock/producer_state.h"
+#include "mock/text.h"
 #include "protocol/base/text.h"
 
 #include <kafkac/unstable/errors.h>
@@ -41,8 +42,24 @@ bool km_topic_name_is_valid(kc_bytes name)
     return true;
 }
 
-/** "a.b" and "a_b" would have the same metrics: Kafka refuses the second. */
-static bool collides(const km_cluster *cluster, kc_bytes name)
+kc_bytes km_topic_name_fault(kb_arena *arena, kc_bytes name)
+{
+    const char *prefix = "Topic name is invalid:";
+    if (name.len == 0)
+        return kc_str("Topic name is invalid: the empty string is not allowed");
+    if (kc_bytes_equal(name, KC_STR(".")) || kc_bytes_equal(name, KC_STR("..")))
+        return KM_TEXT(arena, "%s '" KC_FMT "' is not allowed", prefix, KC_ARG(name));
+    if (name.len > KM_TOPIC_NAME_MAX)
+        return KM_TEXT(arena,
+                       "%s the length of '" KC_FMT "' is longer than the max allowed length %d",
+                       prefix, KC_ARG(name), KM_TOPIC_NAME_MAX);
+    return KM_TEXT(arena,
+                   "%s '" KC_FMT "' contains one or more characters other than ASCII "
+                   "alphanumerics, '.', '_' and '-'",
+                   prefix, KC_ARG(name));
+}
+
+const km_topic *km_topic_collision(const km_cluster *cluster, kc_bytes name)
 {
     size_t pos = 0;
     const km_topic *topic;
@@ -53,9 +70,9 @@ static bool collides(const km_cluster *cluster, kc_bytes name)
                    (name.ptr[i] == '.' ? '_' : name.ptr[i]))
             i++;
         if (i == name.len && topic->name[i] == 0)
-            return true;
+            return topic;
     }
-    return false;
+    return NULL;
 }
 
 static void on_replicated(kn_timer *timer)
@@ -92,8 +109,9 @@ static void partition_free(km_cluster *cluster, km_partition *partition)
     kb_mem_free(cluster->mem, partition);
 }
 
-/** Replicas go round from a start that differs from topic to topic. */
-static km_partition *partition_new(km_cluster *cluster, km_topic *topic, int32_t index)
+/** Replicas go round from a start that differs from topic to topic, unless they are given. */
+static km_partition *partition_new(km_cluster *cluster, km_topic *topic, int32_t index,
+                                   const int32_t *replicas)
 {
     km_partition *partition = kb_mem_zalloc(cluster->mem, sizeof *partition);
     if (!partition)
@@ -108,7 +126,8 @@ static km_partition *partition_new(km_cluster *cluster, km_topic *topic, int32_t
     kb_list_init(&partition->waiters);
     km_log_init(&partition->log, cluster->mem);
     for (int32_t i = 0; i < topic->replication; i++)
-        partition->replicas[i] = (topic->first_broker + index + i) % cluster->broker_count + 1;
+        partition->replicas[i] =
+            replicas ? replicas[i] : (topic->first_broker + index + i) % cluster->broker_count + 1;
     if (km_partition_elect(partition)) {
         partition_free(cluster, partition);
         return NULL;
@@ -125,7 +144,8 @@ static void topic_free(km_cluster *cluster, km_topic *topic)
     kb_mem_free(cluster->mem, topic);
 }
 
-static kc_err add_partitions(km_cluster *cluster, km_topic *topic, int32_t count)
+static kc_err add_partitions(km_cluster *cluster, km_topic *topic, int32_t count,
+                             const int32_t *replicas)
 {
     km_partition **larger =
         kb_mem_realloc(cluster->mem, topic->partitions, (size_t)count * sizeof *larger);
@@ -134,7 +154,10 @@ static kc_err add_partitions(km_cluster *cluster, km_topic *topic, int32_t count
     topic->partitions = larger;
     int32_t before = topic->partition_count;
     while (topic->partition_count < count) {
-        km_partition *partition = partition_new(cluster, topic, topic->partition_count);
+        int32_t index = topic->partition_count;
+        const int32_t *own =
+            replicas ? replicas + (size_t)(index - before) * (size_t)topic->replication : NULL;
+        km_partition *partition = partition_new(cluster, topic, index, own);
         if (!partition) {
             while (topic->partition_count > before)
                 partition_free(cluster, topic->partitions[--topic->partition_count]);
@@ -145,7 +168,7 @@ static kc_err add_partitions(km_cluster *cluster, km_topic *topic, int32_t count
     return KC_OK;
 }
 
-static int16_t default_replication(const km_cluster *cluster)
+int16_t km_default_replication(const km_cluster *cluster)
 {
     int16_t most =
         cluster->options.default_replication > 0 ? cluster->options.default_replication : 3;
@@ -171,7 +194,7 @@ int16_t km_topic_check(const km_cluster *cluster, kc_bytes name, int32_t partiti
         return KC_E_INVALID_TOPIC_EXCEPTION;
     if (km_topic_by_name(cluster, name))
         return KC_E_TOPIC_ALREADY_EXISTS;
-    if (collides(cluster, name))
+    if (km_topic_collision(cluster, name))
         return KC_E_INVALID_TOPIC_EXCEPTION;
     if (partitions != -1 && (partitions < 1 || partitions > PARTITIONS_MAX))
         return KC_E_INVALID_PARTITIONS;
@@ -181,8 +204,8 @@ int16_t km_topic_check(const km_cluster *cluster, kc_bytes name, int32_t partiti
     return 0;
 }
 
-int16_t km_topic_create(km_cluster *cluster, kc_bytes name, int32_t partitions, int16_t replication,
-                        km_topic **topic_out)
+int16_t km_topic_create_with(km_cluster *cluster, kc_bytes name, int32_t partitions,
+                             int16_t replication, const int32_t *replicas, km_topic **topic_out)
 {
     int16_t refused = km_topic_check(cluster, name, partitions, replication);
     if (refused)
@@ -195,11 +218,11 @@ int16_t km_topic_create(km_cluster *cluster, kc_bytes name, int32_t partitions, 
     topic->id = kb_uuid_v4(&cluster->rand);
     topic->is_internal =
         kb_text_is(name, "__consumer_offsets") || kb_text_is(name, "__transaction_state");
-    topic->replication = replication == -1 ? default_replication(cluster) : replication;
+    topic->replication = replication == -1 ? km_default_replication(cluster) : replication;
     topic->first_broker = (int32_t)(cluster->topics.count % (size_t)cluster->broker_count);
     kb_map_init(&topic->configs, cluster->mem);
     if (add_partitions(cluster, topic,
-                       partitions == -1 ? cluster->options.num_partitions : partitions) ||
+                       partitions == -1 ? cluster->options.num_partitions : partitions, replicas) ||
         enlist(cluster, topic)) {
         topic_free(cluster, topic);
         return KC_E_UNKNOWN_SERVER_ERROR;
@@ -208,11 +231,18 @@ int16_t km_topic_create(km_cluster *cluster, kc_bytes name, int32_t partitions, 
     return 0;
 }
 
-int16_t km_topic_grow(km_cluster *cluster, km_topic *topic, int32_t partitions)
+int16_t km_topic_create(km_cluster *cluster, kc_bytes name, int32_t partitions, int16_t replication,
+                        km_topic **topic_out)
+{
+    return km_topic_create_with(cluster, name, partitions, replication, NULL, topic_out);
+}
+
+int16_t km_topic_grow(km_cluster *cluster, km_topic *topic, int32_t partitions,
+                      const int32_t *replicas)
 {
     if (partitions <= topic->partition_count || partitions > PARTITIONS_MAX)
         return KC_E_INVALID_PARTITIONS;
-    return add_partitions(cluster, topic, partitions) ? KC_E_UNKNOWN_SERVER_ERROR : 0;
+    return add_partitions(cluster, topic, partitions, replicas) ? KC_E_UNKNOWN_SERVER_ERROR : 0;
 }
 
 void km_topic_delete(km_cluster *cluster, km_topic *topic)

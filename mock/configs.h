@@ -4,15 +4,7 @@
 #define KM_CONFIGS_H
 
 #include "mock/cluster.h"
-
-/** Kafka's numbers of what has configs (ConfigResource.Type). */
-typedef enum km_resource_type {
-    KM_RESOURCE_TOPIC = 2,
-    KM_RESOURCE_BROKER = 4,
-    KM_RESOURCE_BROKER_LOGGER = 8,
-    KM_RESOURCE_CLIENT_METRICS = 16,
-    KM_RESOURCE_GROUP = 32,
-} km_resource_type;
+#include "mock/config_table.h"
 
 /** One resource on which something was set. */
 typedef struct km_config_resource {
@@ -32,6 +24,41 @@ int64_t km_group_config_i64(const km_cluster *cluster, kc_bytes group_id, const 
 km_config_resource *km_config_resource_find(const km_cluster *cluster, int8_t type, kc_bytes name);
 /** Find or make; NULL: no memory. */
 km_config_resource *km_config_resource_open(km_cluster *cluster, int8_t type, kc_bytes name);
+/** Where a value comes from, as DescribeConfigs numbers it. */
+typedef enum km_config_source {
+    KM_SOURCE_TOPIC = 1,
+    KM_SOURCE_DYNAMIC_BROKER,
+    KM_SOURCE_DYNAMIC_DEFAULT,
+    KM_SOURCE_STATIC_BROKER,
+    KM_SOURCE_DEFAULT,
+    KM_SOURCE_BROKER_LOGGER,
+    KM_SOURCE_CLIENT_METRICS,
+    KM_SOURCE_GROUP,
+} km_config_source;
+
+typedef struct km_config_value {
+    kc_bytes name;
+    kc_bytes value; /**< null: none */
+    int8_t source;
+} km_config_value;
+
+/** A config of one resource with all that could have given it, the one that does first ("synonyms"). */
+typedef struct km_config_view {
+    kc_bytes value; /**< in force; null: none */
+    int8_t source;
+    km_config_value synonyms[6];
+    size_t synonym_count;
+} km_config_view;
+
+/**
+ * What is in force.
+ *
+ * @param broker  Who is asked: its configs give the defaults.
+ * @param set     What is set on the resource; NULL: nothing. Not used for a broker.
+ */
+void km_config_view_of(const km_broker *broker, int8_t resource_type, const km_config_row *row,
+                       const kb_map *set, kb_arena *arena, km_config_view *view_out);
+
 /** Walk: start with *pos = 0. */
 const km_config_resource *km_config_resource_next(const km_cluster *cluster, size_t *pos);
 

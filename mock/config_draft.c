@@ -1,0 +1,214 @@
+/* SPDX-License-Identifier: LicenseRef-OfficeFlow
+ * Changes of configs, checked as a whole: names first, then values, then what does not go together. */
+#include "mock/config_draft.h"
+
+#include "mock/text.h"
+#include "protocol/base/text.h"
+
+#include <kafkac/unstable/errors.h>
+
+#include <assert.h>
+#include <stdio.h>
+
+kc_err km_config_draft_init(km_config_draft *draft, kb_arena *arena, const kb_map *configs,
+                            size_t more)
+{
+    *draft = (km_config_draft){.arena = arena, .cap = (configs ? configs->count : 0) + more};
+    draft->items = kb_arena_array(arena, draft->cap, sizeof *draft->items);
+    if (!draft->items)
+        return KC_ERR_NOMEM;
+    size_t pos = 0;
+    const km_config *config;
+    while (configs && (config = kb_map_next(configs, &pos)))
+        draft->items[draft->count++] = *config;
+    return KC_OK;
+}
+
+static km_config *find(const km_config_draft *draft, kc_bytes name)
+{
+    for (size_t i = 0; i < draft->count; i++)
+        if (kc_bytes_equal(draft->items[i].name, name))
+            return &draft->items[i];
+    return NULL;
+}
+
+kc_bytes km_config_draft_get(const km_config_draft *draft, kc_bytes name)
+{
+    const km_config *config = find(draft, name);
+    return config ? config->value : KC_NULL;
+}
+
+void km_config_draft_set(km_config_draft *draft, kc_bytes name, kc_bytes value)
+{
+    km_config *config = find(draft, name);
+    if (!value.ptr) {
+        if (config)
+            *config = draft->items[--draft->count];
+        return;
+    }
+    if (!config) {
+        assert(draft->count < draft->cap);
+        config = &draft->items[draft->count++];
+    }
+    *config = (km_config){name, value};
+}
+
+/* ---- checks ---- */
+
+/** As it would be in force; `name` is in the table. */
+static int64_t number_of(const km_config_draft *draft, int8_t resource_type, const char *name)
+{
+    int64_t number = 0;
+    kc_bytes set = km_config_draft_get(draft, kc_str(name));
+    const km_config_row *row = km_config_row_find(resource_type, kc_str(name));
+    if (set.ptr && kb_parse_i64(kb_text_trim(set), &number))
+        return number;
+    if (row && row->fallback && kb_parse_i64(kc_str(row->fallback), &number))
+        return number;
+    return 0;
+}
+
+static int16_t check_topic(const km_config_draft *draft, kc_bytes *why_out)
+{
+    int64_t lowest = number_of(draft, KM_RESOURCE_TOPIC, "min.compaction.lag.ms");
+    int64_t highest = number_of(draft, KM_RESOURCE_TOPIC, "max.compaction.lag.ms");
+    if (lowest > highest) {
+        *why_out = KM_TEXT(draft->arena,
+                           "conflict topic config setting min.compaction.lag.ms (%lld) > "
+                           "max.compaction.lag.ms (%lld)",
+                           (long long)lowest, (long long)highest);
+        return KC_E_INVALID_CONFIG;
+    }
+    kc_bytes tiered = km_config_draft_get(draft, KC_STR("remote.storage.enable"));
+    if (tiered.ptr && kb_text_is(kb_text_trim(tiered), "true")) {
+        *why_out = KC_STR("Tiered Storage functionality is disabled in the broker. Topic cannot be "
+                          "configured with remote log storage.");
+        return KC_E_INVALID_CONFIG;
+    }
+    return 0;
+}
+
+/** The broker's limit of a group's config: "a.b.ms" has "group.a.min.b.ms". False: it has none. */
+static bool broker_limit(const km_config_row *row, const char *which, char name_out[96],
+                         int64_t *limit_out)
+{
+    const char *dot = strchr(row->name, '.');
+    if (!dot)
+        return false;
+    snprintf(name_out, 96, "group.%.*s.%s%s", (int)(dot - row->name), row->name, which, dot);
+    const km_config_row *limit = km_config_row_find(KM_RESOURCE_BROKER, kc_str(name_out));
+    const char *value = limit ? (limit->given ? limit->given : limit->fallback) : NULL;
+    return value && kb_parse_i64(kc_str(value), limit_out);
+}
+
+static int16_t check_group(const km_config_draft *draft, kc_bytes *why_out)
+{
+    for (size_t i = 0; i < draft->count; i++) {
+        const km_config_row *row = km_config_row_find(KM_RESOURCE_GROUP, draft->items[i].name);
+        char name[96];
+        int64_t value, limit;
+        if (row->type != KM_CONFIG_INT ||
+            !kb_parse_i64(kb_text_trim(draft->items[i].value), &value))
+            continue;
+        if (broker_limit(row, "min", name, &limit) && value < limit) {
+            *why_out =
+                KM_TEXT(draft->arena, "%s must be greater than or equal to %s", row->name, name);
+            return KC_E_INVALID_CONFIG;
+        }
+        if (broker_limit(row, "max", name, &limit) && value > limit) {
+            *why_out =
+                KM_TEXT(draft->arena, "%s must be less than or equal to %s", row->name, name);
+            return KC_E_INVALID_CONFIG;
+        }
+    }
+    static const char *const kinds[] = {"consumer", "share", "streams"};
+    for (size_t i = 0; i < sizeof kinds / sizeof kinds[0]; i++) {
+        char session[64], heartbeat[64];
+        snprintf(session, sizeof session, "%s.session.timeout.ms", kinds[i]);
+        snprintf(heartbeat, sizeof heartbeat, "%s.heartbeat.interval.ms", kinds[i]);
+        if (number_of(draft, KM_RESOURCE_GROUP, session) >
+            number_of(draft, KM_RESOURCE_GROUP, heartbeat))
+            continue;
+        *why_out = KM_TEXT(draft->arena, "%s must be greater than %s", session, heartbeat);
+        return KC_E_INVALID_CONFIG;
+    }
+    return 0;
+}
+
+/** "client_software_name=kcat.*": a name and a pattern. */
+static bool is_match(kc_bytes text)
+{
+    kc_bytes rest = text, name;
+    bool has_name = kb_text_split(&rest, '=', &name) && kb_text_trim(name).len > 0;
+    return has_name && rest.ptr && kb_text_trim(rest).len > 0;
+}
+
+static int16_t check_metrics(const km_config_draft *draft, kc_bytes *why_out)
+{
+    kc_bytes interval = km_config_draft_get(draft, KC_STR("interval.ms"));
+    int64_t ms;
+    if (interval.ptr && kb_parse_i64(kb_text_trim(interval), &ms) && (ms < 100 || ms > 3600000)) {
+        *why_out = KM_TEXT(draft->arena,
+                           "Invalid value %lld for interval.ms, interval must be between 100 "
+                           "and 3600000 (1 hour)",
+                           (long long)ms);
+        return KC_E_INVALID_REQUEST;
+    }
+    kc_bytes rest = km_config_draft_get(draft, KC_STR("match")), piece;
+    if (rest.len == 0)
+        return 0;
+    while (kb_text_split(&rest, ',', &piece))
+        if (!is_match(piece)) {
+            *why_out =
+                KM_TEXT(draft->arena, "Illegal client matching pattern: " KC_FMT, KC_ARG(piece));
+            return KC_E_INVALID_CONFIG;
+        }
+    return 0;
+}
+
+static int16_t unknown_name(const km_config_draft *draft, int8_t resource_type, kc_bytes name,
+                            kc_bytes *why_out)
+{
+    if (resource_type == KM_RESOURCE_CLIENT_METRICS) {
+        *why_out =
+            KM_TEXT(draft->arena, "Unknown client metrics configuration: " KC_FMT, KC_ARG(name));
+        return KC_E_INVALID_REQUEST;
+    }
+    *why_out = KM_TEXT(draft->arena, "Unknown %s config name: " KC_FMT,
+                       resource_type == KM_RESOURCE_TOPIC ? "topic" : "group", KC_ARG(name));
+    return KC_E_INVALID_CONFIG;
+}
+
+int16_t km_config_draft_check(const km_config_draft *draft, int8_t resource_type, kc_bytes *why_out)
+{
+    *why_out = KC_NULL;
+    if (resource_type == KM_RESOURCE_BROKER)
+        return 0;
+    for (size_t i = 0; i < draft->count; i++)
+        if (!km_config_row_find(resource_type, draft->items[i].name))
+            return unknown_name(draft, resource_type, draft->items[i].name, why_out);
+    for (size_t i = 0; i < draft->count; i++) {
+        const km_config_row *row = km_config_row_find(resource_type, draft->items[i].name);
+        if (!km_config_is_valid(row, draft->items[i].value, draft->arena, why_out))
+            return KC_E_INVALID_CONFIG;
+    }
+    if (resource_type == KM_RESOURCE_TOPIC)
+        return check_topic(draft, why_out);
+    if (resource_type == KM_RESOURCE_GROUP)
+        return check_group(draft, why_out);
+    return check_metrics(draft, why_out);
+}
+
+kc_err km_config_draft_apply(const km_config_draft *draft, kb_map *configs, kb_mem *mem)
+{
+    kb_map made;
+    kb_map_init(&made, mem);
+    for (size_t i = 0; i < draft->count; i++)
+        if (km_configs_set(&made, mem, draft->items[i].name, draft->items[i].value)) {
+            km_configs_cleanup(&made, mem);
+            return KC_ERR_NOMEM;
+        }
+    km_configs_cleanup(configs, mem);
+    *configs = made;
+    return KC_OK;
+}
