@@ -10,7 +10,7 @@ static const cli_verb *const families[] = {
     cli_tail_verbs,       cli_run_verbs,           cli_dlq_verbs,     cli_trace_verbs,
     cli_groups_verbs,     cli_policy_verbs,        cli_produce_verbs, cli_consume_verbs,
     cli_call_verbs,       cli_demo_verbs,          cli_codec_verbs,   cli_codec_records_verbs,
-    cli_codec_show_verbs, cli_codec_explain_verbs, cli_fuzz_verbs,
+    cli_codec_show_verbs, cli_codec_explain_verbs, cli_fuzz_verbs,    cli_broker_verbs,
 };
 #define FAMILY_COUNT (sizeof families / sizeof families[0])
 

@@ -256,7 +256,7 @@ static void on_signal(int number)
 
 void cli_catch_signals(cli_session *session)
 {
-    interrupted_client = session->client;
+    interrupted_client = session ? session->client : NULL;
     struct sigaction action = {.sa_handler = on_signal, .sa_flags = (int)SA_RESETHAND};
     sigemptyset(&action.sa_mask);
     sigaction(SIGINT, &action, NULL);

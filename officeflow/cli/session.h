@@ -67,7 +67,7 @@ bool cli_session_default(cli_session *session, const char *property, const char 
 kc_admin_result *cli_wait(cli_session *session, kc_err started, kc_admin_waiter *waiter,
                           const char *doing, kc_error *err);
 
-/** From now on SIGINT and SIGTERM wake the client and are told by cli_is_interrupted(); the second one kills. */
+/** From now on SIGINT and SIGTERM wake the client (`session` NULL: there is none) and are told by cli_is_interrupted(); the second one kills. */
 void cli_catch_signals(cli_session *session);
 bool cli_is_interrupted(void);
 

@@ -23,7 +23,7 @@ extern const cli_verb cli_produce_verbs[], cli_consume_verbs[], cli_call_verbs[]
 extern const cli_verb cli_setup_verbs[], cli_topics_verbs[], cli_org_verbs[], cli_send_verbs[],
     cli_tail_verbs[];
 extern const cli_verb cli_run_verbs[], cli_dlq_verbs[], cli_trace_verbs[], cli_groups_verbs[];
-extern const cli_verb cli_policy_verbs[], cli_demo_verbs[];
+extern const cli_verb cli_policy_verbs[], cli_demo_verbs[], cli_broker_verbs[];
 extern const cli_verb cli_codec_verbs[], cli_codec_records_verbs[], cli_codec_show_verbs[],
     cli_codec_explain_verbs[];
 

@@ -1,0 +1,205 @@
+# SPDX-License-Identifier: LicenseRef-OfficeFlow
+"""officeflow broker: a cluster in a process, as its users meet it."""
+import json
+import re
+import signal
+import socket
+import subprocess
+import time
+
+from program import ERROR, OK, Case, main
+
+
+def free_ports(count):
+    """The first of so many that are free in a row."""
+    while True:
+        with socket.socket() as first:
+            first.bind(("127.0.0.1", 0))
+            port = first.getsockname()[1]
+        try:
+            held = []
+            for i in range(count):
+                held.append(socket.socket())
+                held[-1].bind(("127.0.0.1", port + i))
+            return port
+        except (OSError, OverflowError):
+            continue
+        finally:
+            for taken in held:
+                taken.close()
+
+
+class Tests(Case):
+    def start_broker(self, *words, stdin=subprocess.PIPE):
+        """A broker that serves, and where."""
+        child = self.start("broker", *words, stdin=stdin)
+        ready = child.stdout.readline().decode()
+        self.assertRegex(ready, r"^READY [^ ]+\n$", "it did not start")
+        return child, ready.split()[1]
+
+    def ask(self, child, command):
+        """The lines of its answer."""
+        child.stdin.write(f"{command}\nno-such-command\n".encode())
+        child.stdin.flush()
+        lines = []
+        while not lines or "there is no such command" not in lines[-1]:
+            lines.append(child.stderr.readline().decode())
+            self.assertTrue(lines[-1], "it ended")
+        return [line.rstrip("\n") for line in lines[:-1]]
+
+    def metadata(self, where, *topics):
+        request = {"topics": [{"name": topic} for topic in topics]}
+        return self.call("Metadata", request, "-b", where)
+
+    # --- starting and ending ---
+
+    def test_it_says_ready_when_it_serves_and_ends_with_0_upon_signals(self):
+        for number in (signal.SIGTERM, signal.SIGINT):
+            child, where = self.start_broker()
+            self.assertRegex(where, r"^127\.0\.0\.1:\d+$")
+            self.assertEqual(self.metadata(where)["brokers"][0]["nodeId"], 1)
+            code, out, err = self.end(child, number)
+            self.assertEqual((code, out, err), (OK, "", ""))
+
+    def test_broker_i_listens_at_the_port_plus_i(self):
+        port = free_ports(3)
+        child, where = self.start_broker("--brokers", "3", "--port", str(port))
+        self.assertEqual(where, ",".join(f"127.0.0.1:{port + i}" for i in range(3)))
+        found = self.metadata(where.split(",")[2])["brokers"]
+        self.assertEqual([(b["nodeId"], b["port"]) for b in found], [(i + 1, port + i) for i in range(3)])
+        # and again, at once, while its connections are in TIME_WAIT
+        self.end(child, signal.SIGTERM)
+        child, again = self.start_broker("--brokers", "3", "--port", str(port))
+        self.assertEqual(again, where)
+
+    def test_a_port_that_is_taken_is_an_error_that_names_it(self):
+        _, where = self.start_broker()
+        port = where.split(":")[1]
+        out, err = self.run_program("broker", "--port", port, code=ERROR)
+        self.assertEqual(out, "")
+        self.assertEqual(err, f"officeflow: broker: broker 1 can't listen on 127.0.0.1:{port}: Address already in use\n")
+
+    def test_bad_options_are_told_before_it_serves(self):
+        bad = {
+            ("--brokers", "0"): "--brokers must be a number from 1 to 32",
+            ("--brokers", "33"): "--brokers must be a number from 1 to 32",
+            ("--port", "65535", "--brokers", "2"): "need ports above 65535",
+            ("--host", "somewhere"): "is no IP address",
+            ("--memory", "much"): "--memory must be a size",
+            ("--fault", "api=Fetsh"): "api needs an API's name",
+            ("--at", "5s brocker 1 down"): "there is no such command",
+            ("--at", "broker 1 down"): "needs a time",
+            ("more",): "is too much",
+        }
+        for words, text in bad.items():
+            out, err = self.run_program("broker", *words, code=ERROR)
+            self.assertEqual(out, "")
+            self.assertIn(text, err)
+
+    def test_where_it_listens_and_what_it_tells_may_differ(self):
+        _, where = self.start_broker("--host", "0.0.0.0", "--advertised-host", "localhost")
+        self.assertRegex(where, r"^localhost:\d+$")
+        port = where.split(":")[1]
+        self.assertEqual(self.metadata(f"127.0.0.1:{port}")["brokers"][0]["host"], "localhost")
+
+    def test_the_end_of_standard_input_is_not_its_end(self):
+        child, where = self.start_broker(stdin=subprocess.DEVNULL)
+        self.metadata(where)
+        self.assertIsNone(child.poll())
+
+    def test_nobody_to_read_the_ready_line_is_an_error(self):
+        with open("/dev/full", "wb") as full:
+            child = self.start("broker", stdout=full)
+        self.assertEqual(child.wait(30), ERROR)
+
+    def test_verbose_shows_connections(self):
+        child, where = self.start_broker("--verbose")
+        self.metadata(where)
+        _, _, err = self.end(child, signal.SIGTERM)
+        self.assertRegex(err, r"^broker 1: connection of 127\.0\.0\.1:\d+ opened\n")
+
+    # --- topics ---
+
+    def test_topics_are_made_on_demand_unless_told_not_to(self):
+        _, where = self.start_broker("--partitions", "3", "--brokers", "2")
+        topic = self.metadata(where, "orders")["topics"][0]
+        self.assertEqual((topic["errorCode"], len(topic["partitions"])), (0, 3))
+        self.assertEqual(len(topic["partitions"][0]["replicaNodes"]), 2)
+        _, where = self.start_broker("--no-auto-create")
+        self.assertEqual(self.metadata(where, "orders")["topics"][0]["errorCode"], 3)
+
+    # --- faults ---
+
+    def test_a_fault_of_the_command_line_meets_its_request(self):
+        _, where = self.start_broker("--fault", "api=FindCoordinator,nth=2,error=NOT_COORDINATOR")
+        codes = []
+        for _ in range(3):
+            answer = self.call("FindCoordinator", {"keyType": 0, "coordinatorKeys": ["g"]}, "-b", where,
+                               "-X", "default.api.timeout.ms=5000", "--version", "4")
+            codes.append(answer["coordinators"][0]["errorCode"])
+        self.assertIn(codes, ([0, 16, 0], [0, 0, 0]))  # where the client tries again, it is met unseen
+
+    def test_faults_are_set_and_taken_back_while_it_runs(self):
+        child, where = self.start_broker("--brokers", "2")
+        self.assertEqual(self.ask(child, "fault api=Metadata,delay=700"), ["fault 1: api=Metadata,delay=700"])
+        begun = time.monotonic()
+        self.metadata(where)
+        self.assertGreater(time.monotonic() - begun, 0.7)
+        self.assertRegex(self.ask(child, "faults")[0], r"^fault 1: api=Metadata,delay=700: met \d+ requests$")
+        self.assertEqual(self.ask(child, "fault clear"), ["fault clear: done"])
+        self.assertEqual(self.ask(child, "faults"), ["faults: done"])
+
+    def test_a_broker_goes_down_and_comes_up_by_command_and_by_time(self):
+        child, where = self.start_broker("--brokers", "2", "--at", "300ms broker 2 down")
+        self.assertEqual(child.stderr.readline().decode(), "broker 2 down: done\n")
+        first, second = where.split(",")
+        self.assertEqual([b["nodeId"] for b in self.metadata(first)["brokers"]], [1])
+        lines = self.ask(child, "brokers")
+        self.assertRegex(lines[0], r"^broker 1 at 127\.0\.0\.1:\d+: up, \d connections, controller$")
+        self.assertRegex(lines[1], r"^broker 2 at 127\.0\.0\.1:\d+: down, 0 connections$")
+        self.assertEqual(self.ask(child, "broker 2 up"), ["broker 2 up: done"])
+        self.assertEqual(len(self.metadata(second)["brokers"]), 2)
+
+    def test_leaders_move_by_command(self):
+        child, where = self.start_broker("--brokers", "3")
+        leader = self.metadata(where, "t")["topics"][0]["partitions"][0]["leaderId"]
+        other = leader % 3 + 1
+        self.assertEqual(self.ask(child, f"move t 0 to {other}"), [f"move t 0 to {other}: done"])
+        partition = self.metadata(where, "t")["topics"][0]["partitions"][0]
+        self.assertEqual((partition["leaderId"], partition["leaderEpoch"]), (other, 1))
+        self.assertEqual(self.ask(child, "move t 7 to 1"),
+                         ["officeflow: move t 7 to 1: there is no partition 7 of a topic t"])
+        self.assertEqual(self.ask(child, "topics"), [f"t 0: leader {other}, epoch 1, offsets 0 to 0, readable to 0"])
+
+    def test_a_command_that_is_too_long_is_told_and_the_next_one_taken(self):
+        child, _ = self.start_broker()
+        child.stdin.write(b"x" * 10000 + b"\n")
+        lines = self.ask(child, "brokers")
+        self.assertEqual(lines[0], "officeflow: a command is longer than 2048 bytes")
+        self.assertRegex(lines[1], r"^broker 1 at ")
+
+    def test_help_lists_the_commands(self):
+        child, _ = self.start_broker()
+        text = "\n".join(self.ask(child, "help"))
+        for word in ("broker BROKER down with loss", "move NAME PARTITION to BROKER", "fault RULE", "answer-delay=TIME"):
+            self.assertIn(word, text)
+        out, _ = self.run_program("broker", "--help")
+        self.assertTrue(re.search(r"--advertised-host HOST", out))
+
+    def test_kill_usr1_tells_how_it_is(self):
+        child, _ = self.start_broker()
+        child.send_signal(signal.SIGUSR1)
+        self.assertRegex(child.stderr.readline().decode(), r"^broker 1 at 127\.0\.0\.1:\d+: up, 0 connections")
+        self.assertIsNone(child.poll())
+
+    # --- what others see ---
+
+    def test_json_of_what_is_served_has_no_api_that_is_not(self):
+        _, where = self.start_broker()
+        answer = self.call("ApiVersions", {}, "-b", where)
+        self.assertEqual(answer["errorCode"], 0)
+        self.assertTrue({3, 18, 19} <= {api["apiKey"] for api in answer["apiKeys"]}, json.dumps(answer))
+
+
+if __name__ == "__main__":
+    main()
