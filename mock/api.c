@@ -21,7 +21,6 @@ static const km_handler handlers[API_KEYS] = {
     /* coordinators */
     [KP_API_FIND_COORDINATOR] = km_api_find_coordinator,
     /* the data path */
-    [KP_API_FETCH] = km_api_fetch,
     [KP_API_PRODUCE] = km_api_produce,
     /* producer ids, transactions */
     [KP_API_INIT_PRODUCER_ID] = km_api_init_producer_id,
@@ -42,6 +41,11 @@ static const km_handler handlers[API_KEYS] = {
     [KP_API_LIST_GROUPS] = km_api_list_groups,
     [KP_API_DESCRIBE_GROUPS] = km_api_describe_groups,
     [KP_API_DELETE_GROUPS] = km_api_delete_groups,
+    [KP_API_FETCH] = km_api_fetch,
+    [KP_API_LIST_OFFSETS] = km_api_list_offsets,
+    [KP_API_OFFSET_FOR_LEADER_EPOCH] = km_api_offset_for_leader_epoch,
+    [KP_API_DELETE_RECORDS] = km_api_delete_records,
+    [KP_API_DESCRIBE_PRODUCERS] = km_api_describe_producers,
 };
 
 km_handler km_api_handler(int16_t api_key)

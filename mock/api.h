@@ -56,8 +56,12 @@ KM_HANDLER(describe_groups);
 KM_HANDLER(delete_groups);
 
 /* the data path: api_produce.c, api_fetch.c, api_offsets.c */
-KM_HANDLER(fetch);
 KM_HANDLER(produce);
+KM_HANDLER(fetch);
+KM_HANDLER(list_offsets);
+KM_HANDLER(offset_for_leader_epoch);
+KM_HANDLER(delete_records);
+KM_HANDLER(describe_producers);
 
 #undef KM_HANDLER
 
