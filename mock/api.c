@@ -46,6 +46,9 @@ static const km_handler handlers[API_KEYS] = {
     [KP_API_OFFSET_FOR_LEADER_EPOCH] = km_api_offset_for_leader_epoch,
     [KP_API_DELETE_RECORDS] = km_api_delete_records,
     [KP_API_DESCRIBE_PRODUCERS] = km_api_describe_producers,
+    /* consumer groups of KIP-848 */
+    [KP_API_CONSUMER_GROUP_HEARTBEAT] = km_api_consumer_group_heartbeat,
+    [KP_API_CONSUMER_GROUP_DESCRIBE] = km_api_consumer_group_describe,
 };
 
 km_handler km_api_handler(int16_t api_key)

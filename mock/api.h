@@ -62,6 +62,9 @@ KM_HANDLER(list_offsets);
 KM_HANDLER(offset_for_leader_epoch);
 KM_HANDLER(delete_records);
 KM_HANDLER(describe_producers);
+/* api_consumer_group.c */
+KM_HANDLER(consumer_group_heartbeat);
+KM_HANDLER(consumer_group_describe);
 
 #undef KM_HANDLER
 

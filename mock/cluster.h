@@ -52,6 +52,9 @@ typedef struct km_options {
     int64_t txn_marker_delay_us;     /**< from EndTxn until its markers are written       */
     /** group.min.session.timeout.ms */
     int32_t group_min_session_timeout_ms;
+    int64_t consumer_session_timeout_ms; /**< group.consumer.session.timeout.ms (KIP-848) */
+    int64_t consumer_heartbeat_interval_ms;  /**< group.consumer.heartbeat.interval.ms  */
+    int64_t consumer_assignment_interval_ms; /**< group.consumer.assignment.interval.ms */
     int64_t connections_max_idle_ms; /**< 0: never closed                                */
     uint64_t seed;                   /**< of ids                                         */
 } km_options;
@@ -85,11 +88,12 @@ struct km_cluster {
     int broker_count;
     int32_t controller;
     int64_t next_producer_id;
-    kb_map topics;     /**< km_topic by name, in the order they were made            */
-    kb_map topic_ids;  /**< the same by id                                           */
-    kb_list watchers;  /**< km_watcher                                               */
-    kb_list modules;   /**< km_module, freed in reverse                              */
-    km_faults *faults; /**< NULL until used; so are the others                      */
+    kb_map topics;           /**< km_topic by name, in the order they were made            */
+    kb_map topic_ids;        /**< the same by id                                           */
+    uint64_t topics_version; /**< another one whenever topics or partitions come or go */
+    kb_list watchers;        /**< km_watcher                                               */
+    kb_list modules;         /**< km_module, freed in reverse                              */
+    km_faults *faults;       /**< NULL until used; so are the others                      */
     km_groups *groups;
     km_txns *txns;
     km_auth *auth;

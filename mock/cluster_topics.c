@@ -227,6 +227,7 @@ int16_t km_topic_create_with(km_cluster *cluster, kc_bytes name, int32_t partiti
         topic_free(cluster, topic);
         return KC_E_UNKNOWN_SERVER_ERROR;
     }
+    cluster->topics_version++;
     *topic_out = topic;
     return 0;
 }
@@ -242,11 +243,13 @@ int16_t km_topic_grow(km_cluster *cluster, km_topic *topic, int32_t partitions,
 {
     if (partitions <= topic->partition_count || partitions > PARTITIONS_MAX)
         return KC_E_INVALID_PARTITIONS;
+    cluster->topics_version++;
     return add_partitions(cluster, topic, partitions, replicas) ? KC_E_UNKNOWN_SERVER_ERROR : 0;
 }
 
 void km_topic_delete(km_cluster *cluster, km_topic *topic)
 {
+    cluster->topics_version++;
     kb_map_remove(&cluster->topics, kc_str(topic->name));
     kb_map_remove(&cluster->topic_ids, kc_span(topic->id.bytes, sizeof topic->id.bytes));
     for (int32_t i = 0; i < topic->partition_count; i++) {

@@ -33,6 +33,10 @@ typedef struct km_group_ops {
      * A classic group may take a commit as a sign of life. */
     int16_t (*check_commit)(km_group *group, kc_bytes member_id, kc_bytes instance_id,
                             int32_t generation_or_epoch, bool is_transactional);
+    /** After that, of each partition: may it commit this one (KIP-1251)? NULL: any. */
+    int16_t (*check_commit_partition)(const km_group *group, kc_bytes member_id,
+                                      int32_t generation_or_epoch, kc_bytes topic,
+                                      int32_t partition);
     /** May this member fetch them? OffsetFetch tells who asks since version 9: KIP-848's only. NULL: any. */
     int16_t (*check_fetch)(const km_group *group, kc_bytes member_id, int32_t member_epoch);
     /** LeaveGroup for a member of a group that is not classic, as administrators do: its error. NULL: it can't. */
