@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: LicenseRef-OfficeFlow
 """officeflow broker: a cluster in a process, as its users meet it."""
 import json
+import os
 import re
 import signal
 import socket
@@ -191,6 +192,16 @@ class Tests(Case):
         child.send_signal(signal.SIGUSR1)
         self.assertRegex(child.stderr.readline().decode(), r"^broker 1 at 127\.0\.0\.1:\d+: up, 0 connections")
         self.assertIsNone(child.poll())
+
+    # --- inside a program ---
+
+    def test_the_example_sends_while_the_cluster_fails(self):
+        path = os.path.join(os.environ.get("KC_EXAMPLES", ""), "example_mock")
+        if not os.path.exists(path):
+            self.skipTest("the examples are not built")
+        done = subprocess.run([path], stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, timeout=60, check=False)
+        self.assertEqual(done.returncode, 0, done.stdout)
+        self.assertRegex(done.stdout, r"^200 records acknowledged, \d+ requests met the fault\n$")
 
     # --- what others see ---
 
