@@ -262,7 +262,9 @@ static void explain_op(const telling *t, const kc_offset_op *op)
     snprintf(what, sizeof what, "%s of %s",
              op->kind == KC_OFFSET_OP_COMMIT ? "commit" : "look-up of offsets",
              kb_count(op->count, "partition").text);
-    if (!kb_list_is_empty(&op->wait.node))
+    if (op->is_waiting)
+        kb_explain_line(t->out, "%s: %s: waits for the commit before it", t->who, what);
+    else if (!kb_list_is_empty(&op->wait.node))
         kb_explain_line(t->out, "%s: %s: waits for the coordinator", t->who, what);
     else if (kn_timer_is_set(&op->timer))
         kb_explain_line(t->out, "%s: %s: tried again in %s (%s)%s%s", t->who, what,

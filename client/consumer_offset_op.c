@@ -4,7 +4,8 @@
  *   new -> start -> [coordinator not known: wait] -> request -> answer -> end
  *                     ^-- back-off <-- retriable, of the coordinator, connection lost
  *
- * The coordinator is looked up by the shared look-up (trap 46) and forgotten when it says it is not
+ * Commits of a consumer are sent one by one: two on their way could be tried again in the other order, and the older one
+ * would set the offsets back. The coordinator is looked up by the shared look-up (trap 46) and forgotten when it says it is not
  * the one, or does not answer. An operation ends once: by answer, deadline, or with its consumer.
  */
 #include "client/consumer_offset_op.h"
@@ -111,15 +112,33 @@ kc_err kc_offset_op_new(kc_consumer *consumer, kc_offset_op_kind kind, const kc_
     return KC_OK;
 }
 
-/** Take it off the books; it can still be read. */
+/** The oldest commit; NULL: none. */
+static kc_offset_op *first_commit(const kc_consumer *consumer)
+{
+    KB_LIST_FOR (node, &consumer->ops) {
+        kc_offset_op *op = KB_CONTAINER(node, kc_offset_op, node);
+        if (op->kind == KC_OFFSET_OP_COMMIT)
+            return op;
+    }
+    return NULL;
+}
+
+/** Take it off the books; it can still be read. The commit behind it is next. */
 static void leave(kc_offset_op *op)
 {
+    kc_consumer *consumer = op->consumer;
     if (!op->is_active)
         return;
     op->is_active = false;
     kb_list_remove(&op->node);
-    if (op->kind == KC_OFFSET_OP_COMMIT)
-        op->consumer->commits_pending--;
+    if (op->kind != KC_OFFSET_OP_COMMIT)
+        return;
+    consumer->commits_pending--;
+    kc_offset_op *next = first_commit(consumer);
+    if (!next || !next->is_waiting)
+        return;
+    next->is_waiting = false;
+    kc_consumer_set_timer(consumer, &next->timer, kc_consumer_now_us(consumer));
 }
 
 void kc_offset_op_cancel(kc_offset_op *op)
@@ -211,6 +230,12 @@ static void step(kc_offset_op *op)
 {
     kc_consumer *consumer = op->consumer;
     kc_coordinators *coordinators = consumer->client->coordinators;
+    op->is_waiting = op->kind == KC_OFFSET_OP_COMMIT && first_commit(consumer) != op;
+    if (op->is_waiting) {
+        if (op->deadline_us < INT64_MAX)
+            kc_consumer_set_timer(consumer, &op->timer, op->deadline_us);
+        return;
+    }
     int32_t broker_id =
         kc_coordinator_known(coordinators, KC_COORDINATOR_GROUP, consumer->group_id);
     if (broker_id >= 0) {

@@ -33,6 +33,7 @@ struct kc_offset_op {
     uint32_t attempts;
     bool was_version_refused;
     bool is_active;
+    bool is_waiting; /**< a commit behind another one */
     kc_coordinator_wait wait;
     kn_timer timer;
     kc_error error;  /**< last failure */

@@ -150,6 +150,25 @@ START_TEST(retriable_errors_are_retried_until_it_works)
 }
 END_TEST
 
+START_TEST(a_commit_that_is_tried_again_does_not_overtake_the_next_one)
+{
+    world w;
+    start(&w, 1, with_group);
+    world_assign(&w, 1, 0);
+    w.commit_error = KC_E_COORDINATOR_LOAD_IN_PROGRESS;
+    w.commit_errors = 1;
+    for (int64_t at = 3; at <= 6; at++) {
+        kc_topic_offset offset = offset_of(0, at);
+        ck_assert_int_eq(kc_consumer_commit(w.consumer, &offset, 1, world_on_commit, &w, NULL),
+                         KC_OK);
+    }
+    world_run(&w, 2000);
+    ck_assert_int_eq(world_events(&w, 'C'), 4);
+    ck_assert_int_eq(world_committed(&w, "t", 0), 6);
+    world_stop(&w);
+}
+END_TEST
+
 START_TEST(a_commit_follows_a_moved_coordinator)
 {
     world w;
