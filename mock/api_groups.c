@@ -16,7 +16,13 @@ static const char *state_of(const km_group *group)
 
 static const char *type_of(const km_group *group)
 {
-    return group->type == KM_GROUP_NONE ? "Classic" : group->ops->type_name;
+    static const char *const names[] = {
+        [KM_GROUP_NONE] = "classic",
+        [KM_GROUP_CLASSIC] = "classic",
+        [KM_GROUP_CONSUMER] = "consumer",
+        [KM_GROUP_SHARE] = "share",
+    };
+    return names[group->type];
 }
 
 static kc_bytes protocol_type_of(const km_group *group)

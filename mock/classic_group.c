@@ -350,7 +350,7 @@ static void op_free(km_group *base)
 }
 
 static const km_group_ops ops = {
-    .type_name = "Classic",
+    .type_name = "classic",
     .state_name = op_state_name,
     .is_empty = op_is_empty,
     .protocol_type = op_protocol_type,

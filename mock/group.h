@@ -21,7 +21,7 @@ typedef struct km_group km_group;
 
 /** What the kind of a group answers. */
 typedef struct km_group_ops {
-    const char *type_name; /**< "Classic", "Consumer", "Share": ListGroups v5   */
+    const char *type_name; /**< "classic", "consumer", "share": for the log      */
     /** "Stable", "Empty", ...: as ListGroups tells. */
     const char *(*state_name)(const km_group *group);
     bool (*is_empty)(const km_group *group);

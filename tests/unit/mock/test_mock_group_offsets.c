@@ -408,8 +408,8 @@ START_TEST(groups_are_listed_by_state_and_type)
     ck_assert_int_eq(response->groups.count, 1);
     ck_assert(kc_bytes_equal(response->groups.items[0].group_id, KC_STR(GROUP)));
     ck_assert(kc_bytes_equal(response->groups.items[0].protocol_type, KC_STR("consumer")));
-    ck_assert(kc_bytes_equal(response->groups.items[0].group_type, KC_STR("Classic")));
-    response = list(world, "Empty", "classic");
+    ck_assert(kc_bytes_equal(response->groups.items[0].group_type, KC_STR("classic")));
+    response = list(world, "Empty", "CLASSIC");
     ck_assert_int_eq(response->groups.count, 1);
     ck_assert(kc_bytes_equal(response->groups.items[0].group_id, KC_STR("simple")));
     ck_assert_int_eq(list(world, NULL, "share")->groups.count, 0);
