@@ -16,34 +16,77 @@ static size_t utf16_len(kc_bytes text)
     return len;
 }
 
+static bool is_too_large(const kp_offset_commit_req_partition *partition)
+{
+    return utf16_len(partition->committed_metadata) > METADATA_MAX;
+}
+
+static const km_topic *topic_of(const km_request *request, kc_bytes name, kc_uuid id)
+{
+    return request->version >= 10 ? km_topic_by_id(request->cluster, id)
+                                  : km_topic_by_name(request->cluster, name);
+}
+
+static bool has_partition(const km_topic *topic, int32_t index)
+{
+    return topic && index >= 0 && index < topic->partition_count;
+}
+
+/** One partition that is refused refuses all that could be committed (KIP-1251). */
+static int16_t check_partitions(const km_request *request, const km_group *group)
+{
+    const kp_offset_commit_req *asked = request->message;
+    if (!group->ops->check_commit_partition)
+        return 0;
+    int16_t error = 0;
+    for (int32_t t = 0; t < asked->topics.count; t++) {
+        const kp_offset_commit_req_topic *item = &asked->topics.items[t];
+        const km_topic *topic = topic_of(request, item->name, item->topic_id);
+        for (int32_t i = 0; !error && i < item->partitions.count; i++) {
+            const kp_offset_commit_req_partition *partition = &item->partitions.items[i];
+            if (has_partition(topic, partition->partition_index) && !is_too_large(partition))
+                error = group->ops->check_commit_partition(
+                    group, asked->member_id, asked->generation_id_or_member_epoch,
+                    kc_str(topic->name), partition->partition_index);
+        }
+    }
+    return error;
+}
+
+static int16_t check_member(const km_request *request, km_group *group)
+{
+    const kp_offset_commit_req *asked = request->message;
+    int32_t generation = asked->generation_id_or_member_epoch;
+    if (group->type == KM_GROUP_NONE)
+        return generation < 0 ? 0 : KC_E_UNKNOWN_MEMBER_ID;
+    if (!group->ops->check_commit)
+        return KC_E_GROUP_ID_NOT_FOUND;
+    int16_t error = group->ops->check_commit(group, asked->member_id, asked->group_instance_id,
+                                             generation, false);
+    /* KIP-848 is told apart by version: a member's epoch is no generation. */
+    if (group->type == KM_GROUP_CONSUMER && request->version < 9 && !km_group_is_empty(group) &&
+        error != KC_E_UNKNOWN_MEMBER_ID)
+        return KC_E_UNSUPPORTED_VERSION;
+    return error ? error : check_partitions(request, group);
+}
+
 /** May this member commit? Makes the group of a consumer that has no members. */
 static int16_t check_commit(km_request *request, km_group **group_out)
 {
     const kp_offset_commit_req *asked = request->message;
-    int32_t generation = asked->generation_id_or_member_epoch;
     int16_t error = km_check_coordinator(request, KM_COORDINATOR_GROUP, asked->group_id);
     if (error)
         return error;
     km_group *group = km_group_find(request->cluster, asked->group_id);
     if (!km_group_is_known(group)) {
-        if (generation >= 0)
+        if (asked->generation_id_or_member_epoch >= 0)
             return request->version >= 9 ? KC_E_GROUP_ID_NOT_FOUND : KC_E_ILLEGAL_GENERATION;
         group = group ? group : km_group_open(request->cluster, asked->group_id);
         if (!group)
             return KC_E_UNKNOWN_SERVER_ERROR;
     }
     *group_out = group;
-    if (group->type == KM_GROUP_NONE)
-        return generation < 0 ? 0 : KC_E_UNKNOWN_MEMBER_ID;
-    if (!group->ops->check_commit)
-        return KC_E_GROUP_ID_NOT_FOUND;
-    error = group->ops->check_commit(group, asked->member_id, asked->group_instance_id, generation,
-                                     false);
-    /* KIP-848 is told apart by version: a member's epoch is no generation. */
-    if (!error && group->type == KM_GROUP_CONSUMER && request->version < 9 &&
-        !km_group_is_empty(group))
-        return KC_E_UNSUPPORTED_VERSION;
-    return error;
+    return check_member(request, group);
 }
 
 typedef struct committing {
@@ -61,18 +104,12 @@ static kc_err commit_partition(committing *work, kc_bytes topic,
         work->error = check_commit(work->request, &work->group);
     work->is_checked = true;
     *error_out = work->error;
-    if (!*error_out && utf16_len(asked->committed_metadata) > METADATA_MAX)
+    if (!*error_out && is_too_large(asked))
         *error_out = KC_E_OFFSET_METADATA_TOO_LARGE;
     if (*error_out)
         return KC_OK;
     return km_group_offset_put(work->group, topic, asked->partition_index, asked->committed_offset,
                                asked->committed_leader_epoch, asked->committed_metadata);
-}
-
-static const km_topic *topic_of(const km_request *request, kc_bytes name, kc_uuid id)
-{
-    return request->version >= 10 ? km_topic_by_id(request->cluster, id)
-                                  : km_topic_by_name(request->cluster, name);
 }
 
 static bool commit_topic(committing *work, const kp_offset_commit_req_topic *asked,
@@ -88,16 +125,14 @@ static bool commit_topic(committing *work, const kp_offset_commit_req_topic *ask
         return false;
     for (int32_t i = 0; i < asked->partitions.count; i++) {
         const kp_offset_commit_req_partition *partition = &asked->partitions.items[i];
-        int32_t index = partition->partition_index;
         int16_t error = km_check_broker(request);
-        if (!error && !topic)
-            error =
-                request->version >= 10 ? KC_E_UNKNOWN_TOPIC_ID : KC_E_UNKNOWN_TOPIC_OR_PARTITION;
-        else if (!error && (index < 0 || index >= topic->partition_count))
+        if (!error && !topic && request->version >= 10)
+            error = KC_E_UNKNOWN_TOPIC_ID;
+        else if (!error && !has_partition(topic, partition->partition_index))
             error = KC_E_UNKNOWN_TOPIC_OR_PARTITION;
         else if (!error && commit_partition(work, kc_str(topic->name), partition, &error))
             return false;
-        out->partitions.items[i].partition_index = index;
+        out->partitions.items[i].partition_index = partition->partition_index;
         out->partitions.items[i].error_code = error;
         out->partitions.count++;
     }
@@ -392,7 +427,7 @@ static bool delete_topic(km_request *request, km_group *group,
         int32_t index = asked->partitions.items[i].partition_index;
         kp_offset_delete_resp_partition *item = &out->partitions.items[i];
         item->partition_index = index;
-        if (!topic || index < 0 || index >= topic->partition_count)
+        if (!has_partition(topic, index))
             item->error_code = KC_E_UNKNOWN_TOPIC_OR_PARTITION;
         else if (is_subscribed)
             item->error_code = KC_E_GROUP_SUBSCRIBED_TO_TOPIC;
