@@ -43,20 +43,20 @@ typedef struct km_broker {
 
 /** What a broker's server.properties would say. */
 typedef struct km_options {
-    int broker_count;                /**< 1 to KM_BROKERS_MAX                            */
-    bool auto_create_topics;         /**< auto.create.topics.enable                      */
-    int32_t num_partitions;          /**< of topics created without a number             */
-    int16_t default_replication;     /**< at most the number of brokers; 0: as many, at most 3 */
-    int64_t replication_us;          /**< until a record is on the in-sync replicas      */
-    int64_t group_initial_delay_ms;  /**< group.initial.rebalance.delay.ms               */
-    int64_t txn_marker_delay_us;     /**< from EndTxn until its markers are written       */
+    int broker_count;               /**< 1 to KM_BROKERS_MAX                            */
+    bool auto_create_topics;        /**< auto.create.topics.enable                      */
+    int32_t num_partitions;         /**< of topics created without a number             */
+    int16_t default_replication;    /**< at most the number of brokers; 0: as many, at most 3 */
+    int64_t replication_us;         /**< until a record is on the in-sync replicas      */
+    int64_t group_initial_delay_ms; /**< group.initial.rebalance.delay.ms               */
+    int64_t txn_marker_delay_us;    /**< from EndTxn until its markers are written       */
     /** group.min.session.timeout.ms */
     int32_t group_min_session_timeout_ms;
-    int64_t consumer_session_timeout_ms; /**< group.consumer.session.timeout.ms (KIP-848) */
+    int64_t consumer_session_timeout_ms;     /**< group.consumer.session.timeout.ms (KIP-848) */
     int64_t consumer_heartbeat_interval_ms;  /**< group.consumer.heartbeat.interval.ms  */
     int64_t consumer_assignment_interval_ms; /**< group.consumer.assignment.interval.ms */
-    int64_t connections_max_idle_ms; /**< 0: never closed                                */
-    uint64_t seed;                   /**< of ids                                         */
+    int64_t connections_max_idle_ms;         /**< 0: never closed                                */
+    uint64_t seed;                           /**< of ids                                         */
 } km_options;
 
 /** As a broker's defaults, but one broker that creates topics, and no delay of a group's first rebalance. */

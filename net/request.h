@@ -35,10 +35,10 @@ struct kn_request {
     const void *msg; /**< the message struct; with all it points to, unchanged until `done`       */
     int16_t version_min; /**< -1: no bound of the caller's */
     int16_t version_max;
-    bool has_no_response; /**< Produce with acks=0: done when written */
-    int64_t deadline_us;  /**< give up when not answered by then, loop time; 0: none  */
+    bool has_no_response;       /**< Produce with acks=0: done when written */
+    int64_t deadline_us;        /**< give up when not answered by then, loop time; 0: none  */
     int64_t unsent_deadline_us; /**< the same while it waits for a connection; 0: deadline_us */
-    int32_t timeout_ms;   /**< for the answer, from when it is written; 0: the pool's default   */
+    int32_t timeout_ms; /**< for the answer, from when it is written; 0: the pool's default   */
     kn_reply_fn done;
     void *user;
     kp_splices splices; /**< the owner may give room for records sent without a copy */

@@ -74,7 +74,7 @@ struct sim_world {
     sim_topic topics[SIM_TOPICS_MAX];
     int topic_count;
     const sim_workload *workload;
-    void *state;                      /**< the workload's     */
+    void *state;                     /**< the workload's     */
     struct sim_producers *producers; /**< sim_producers.c    */
     int64_t now_us;
     int64_t faults_until_us;
@@ -123,7 +123,8 @@ void sim_host_kill(sim_host *host);
 void sim_host_freeze(sim_host *host, int64_t for_us);
 int64_t sim_host_now_us(const sim_host *host);
 /** Set, and fail the run when that is refused. */
-void sim_set(sim_world *sim, kc_config *config, const char *name, const char *fmt, ...) KC_PRINTF(4, 5);
+void sim_set(sim_world *sim, kc_config *config, const char *name, const char *fmt, ...)
+    KC_PRINTF(4, 5);
 
 /* ---- sim_faults.c ---- */
 

@@ -35,12 +35,13 @@ static void take_record(sim_reader *reader, int topic, int32_t partition, const 
     sim_world *sim = reader->sim;
     int64_t *expected = &reader->expected[topic][partition];
     if (view->offset != *expected) {
-        sim_fail(sim, "reader %d: %s-%d came to %lld, expected is %lld", reader->host->index, sim->topics[topic].name,
-                 partition, (long long)view->offset, (long long)*expected);
+        sim_fail(sim, "reader %d: %s-%d came to %lld, expected is %lld", reader->host->index,
+                 sim->topics[topic].name, partition, (long long)view->offset, (long long)*expected);
         return;
     }
     *expected = view->offset + 1;
-    (void)sim_seen_add(sim, &reader->seen.partitions[topic][partition], view->offset, view->key, view->value);
+    (void)sim_seen_add(sim, &reader->seen.partitions[topic][partition], view->offset, view->key,
+                       view->value);
 }
 
 static void free_one(sim_reader *reader)
@@ -55,8 +56,9 @@ static void take_batch(sim_reader *reader, kc_batch *batch)
     int32_t partition = kc_batch_partition(batch);
     kc_view view;
     if (topic >= 0) {
-        sim_note(reader->sim, "reader %d: %s-%d up to %lld", reader->host->index, reader->sim->topics[topic].name,
-                 partition, (long long)kc_batch_next_offset(batch));
+        sim_note(reader->sim, "reader %d: %s-%d up to %lld", reader->host->index,
+                 reader->sim->topics[topic].name, partition,
+                 (long long)kc_batch_next_offset(batch));
         if (reader->is_paused[topic][partition])
             sim_fail(reader->sim, "reader %d: a batch of a paused partition", reader->host->index);
         while (kc_batch_read(batch, &view))
@@ -78,8 +80,8 @@ static void move_about(sim_reader *reader)
     if (sim_chance(sim, 30)) {
         int64_t to = sim_between(sim, 0, reader->seen.partitions[topic][partition].covered);
         if (kc_consumer_seek(reader->consumer, where.topic, partition, to) == KC_OK) {
-            sim_note(sim, "reader %d: %s-%d seeks %lld", reader->host->index, sim->topics[topic].name, partition,
-                     (long long)to);
+            sim_note(sim, "reader %d: %s-%d seeks %lld", reader->host->index,
+                     sim->topics[topic].name, partition, (long long)to);
             *expected = to;
         }
     } else if (reader->is_paused[topic][partition]) {
@@ -127,12 +129,15 @@ static kc_config *reader_config(sim_reader *reader)
     sim_set(sim, config, "auto.offset.reset", "earliest");
     sim_set(sim, config, "request.timeout.ms", "%lld", (long long)sim_between(sim, 1000, 30000));
     sim_set(sim, config, "fetch.max.wait.ms", "%lld", (long long)sim_between(sim, 0, 1000));
-    sim_set(sim, config, "fetch.min.bytes", "%lld", (long long)(sim_chance(sim, 70) ? 1 : sim_between(sim, 1, 50000)));
+    sim_set(sim, config, "fetch.min.bytes", "%lld",
+            (long long)(sim_chance(sim, 70) ? 1 : sim_between(sim, 1, 50000)));
     sim_set(sim, config, "max.partition.fetch.bytes", "%lld",
             (long long)(sim_chance(sim, 50) ? 1048576 : sim_between(sim, 100, 20000)));
-    sim_set(sim, config, "fetch.max.bytes", "%lld", (long long)(sim_chance(sim, 50) ? 1048576 : sim_between(sim, 1024, 50000)));
+    sim_set(sim, config, "fetch.max.bytes", "%lld",
+            (long long)(sim_chance(sim, 50) ? 1048576 : sim_between(sim, 1024, 50000)));
     sim_set(sim, config, "metadata.max.age.ms", "%lld", (long long)sim_between(sim, 1000, 300000));
-    sim_set(sim, config, "isolation.level", "%s", sim_chance(sim, 50) ? "read_committed" : "read_uncommitted");
+    sim_set(sim, config, "isolation.level", "%s",
+            sim_chance(sim, 50) ? "read_committed" : "read_uncommitted");
     return config;
 }
 
@@ -144,10 +149,11 @@ static void assign_all(sim_reader *reader)
     kc_error err = {0};
     for (int t = 0; t < sim->topic_count; t++)
         for (int32_t p = 0; p < sim->topics[t].partitions; p++)
-            offsets[count++] = (kc_topic_offset){.topic = kc_str(sim->topics[t].name),
-                                                 .partition = p,
-                                                 .offset = sim_chance(sim, 50) ? 0 : KC_OFFSET_BEGINNING,
-                                                 .leader_epoch = -1};
+            offsets[count++] =
+                (kc_topic_offset){.topic = kc_str(sim->topics[t].name),
+                                  .partition = p,
+                                  .offset = sim_chance(sim, 50) ? 0 : KC_OFFSET_BEGINNING,
+                                  .leader_epoch = -1};
     if (kc_consumer_assign(reader->consumer, offsets, count, &err))
         sim_fail(sim, "a consumer can't be assigned: %s", err.text);
 }
@@ -169,7 +175,8 @@ static void open_reader(sim_world *sim, sim_reader *reader)
         return;
     }
     assign_all(reader);
-    if (kn_timer_set(reader->host->loop, &reader->poll_timer, sim->now_us + sim_between(sim, 0, 1000000)))
+    if (kn_timer_set(reader->host->loop, &reader->poll_timer,
+                     sim->now_us + sim_between(sim, 0, 1000000)))
         sim_fail(sim, "a timer can't be set");
 }
 

@@ -101,7 +101,8 @@ static void black_hole(sim_world *sim)
     if (trouble->is_paused || trouble->broker->is_down)
         return;
     int64_t for_us = some_time_us(sim, 60000000);
-    sim_note(sim, "broker %d is a black hole for %.3f s", trouble->broker->id, (double)for_us / 1e6);
+    sim_note(sim, "broker %d is a black hole for %.3f s", trouble->broker->id,
+             (double)for_us / 1e6);
     pause_broker(trouble, true);
     set_timer(sim, &trouble->unpause, for_us);
 }
@@ -109,9 +110,11 @@ static void black_hole(sim_world *sim)
 static void slow_network(sim_world *sim)
 {
     kn_mem_shape *shape = kn_mem_network_shape(sim->network);
-    shape->latency_us = sim_chance(sim, 50) ? sim->faults_state->shape.latency_us : sim_between(sim, 20, 3000000);
+    shape->latency_us =
+        sim_chance(sim, 50) ? sim->faults_state->shape.latency_us : sim_between(sim, 20, 3000000);
     shape->jitter_us = sim_between(sim, 0, shape->latency_us);
-    sim_note(sim, "latency is %" PRId64 " us now, jitter %" PRId64, shape->latency_us, shape->jitter_us);
+    sim_note(sim, "latency is %" PRId64 " us now, jitter %" PRId64, shape->latency_us,
+             shape->jitter_us);
 }
 
 /* ---- leaders and coordinators ---- */
@@ -123,15 +126,15 @@ static void move_partition(sim_world *sim, km_partition *partition)
     int32_t to = partition->replicas[sim_between(sim, 0, partition->replica_count - 1)];
     km_partition_move(sim->cluster, partition, to);
     km_changed(sim->cluster);
-    sim_note(sim, "%s-%d is led by %d, epoch %d", partition->topic->name, partition->index, partition->leader,
-             partition->leader_epoch);
+    sim_note(sim, "%s-%d is led by %d, epoch %d", partition->topic->name, partition->index,
+             partition->leader, partition->leader_epoch);
 }
 
 static void move_leader(sim_world *sim)
 {
     const sim_topic *topic = &sim->topics[sim_between(sim, 0, sim->topic_count - 1)];
-    km_partition *partition =
-        km_partition_find(sim->cluster, kc_str(topic->name), (int32_t)sim_between(sim, 0, topic->partitions - 1));
+    km_partition *partition = km_partition_find(
+        sim->cluster, kc_str(topic->name), (int32_t)sim_between(sim, 0, topic->partitions - 1));
     if (partition)
         move_partition(sim, partition);
 }
@@ -172,7 +175,8 @@ static void exhaust_memory(sim_world *sim)
     if (!host)
         return;
     int64_t ahead = sim_between(sim, 0, 300);
-    sim_note(sim, "host %d: allocation %zu will fail", host->index, host->alloc.calls + (size_t)ahead);
+    sim_note(sim, "host %d: allocation %zu will fail", host->index,
+             host->alloc.calls + (size_t)ahead);
     host->alloc.fail_at = host->alloc.calls + (size_t)ahead;
 }
 
@@ -183,11 +187,13 @@ static const struct {
     int16_t errors[8]; /**< what a broker answers in passing; 0 at the end */
 } answers[] = {
     {KP_API_PRODUCE,
-     {KC_E_NOT_LEADER_OR_FOLLOWER, KC_E_REQUEST_TIMED_OUT, KC_E_NOT_ENOUGH_REPLICAS, KC_E_CORRUPT_MESSAGE,
-      KC_E_UNKNOWN_TOPIC_OR_PARTITION, KC_E_KAFKA_STORAGE_ERROR, KC_E_LEADER_NOT_AVAILABLE}},
+     {KC_E_NOT_LEADER_OR_FOLLOWER, KC_E_REQUEST_TIMED_OUT, KC_E_NOT_ENOUGH_REPLICAS,
+      KC_E_CORRUPT_MESSAGE, KC_E_UNKNOWN_TOPIC_OR_PARTITION, KC_E_KAFKA_STORAGE_ERROR,
+      KC_E_LEADER_NOT_AVAILABLE}},
     {KP_API_FETCH,
      {KC_E_NOT_LEADER_OR_FOLLOWER, KC_E_UNKNOWN_TOPIC_OR_PARTITION, KC_E_FENCED_LEADER_EPOCH,
-      KC_E_UNKNOWN_LEADER_EPOCH, KC_E_KAFKA_STORAGE_ERROR, KC_E_OFFSET_NOT_AVAILABLE, KC_E_UNKNOWN_TOPIC_ID}},
+      KC_E_UNKNOWN_LEADER_EPOCH, KC_E_KAFKA_STORAGE_ERROR, KC_E_OFFSET_NOT_AVAILABLE,
+      KC_E_UNKNOWN_TOPIC_ID}},
     {KP_API_LIST_OFFSETS,
      {KC_E_NOT_LEADER_OR_FOLLOWER, KC_E_UNKNOWN_TOPIC_OR_PARTITION, KC_E_OFFSET_NOT_AVAILABLE,
       KC_E_LEADER_NOT_AVAILABLE}},
@@ -202,10 +208,11 @@ static const struct {
      {KC_E_NOT_COORDINATOR, KC_E_COORDINATOR_LOAD_IN_PROGRESS, KC_E_UNKNOWN_MEMBER_ID,
       KC_E_REBALANCE_IN_PROGRESS, KC_E_ILLEGAL_GENERATION}},
     {KP_API_HEARTBEAT,
-     {KC_E_NOT_COORDINATOR, KC_E_COORDINATOR_NOT_AVAILABLE, KC_E_UNKNOWN_MEMBER_ID, KC_E_REBALANCE_IN_PROGRESS,
-      KC_E_ILLEGAL_GENERATION}},
+     {KC_E_NOT_COORDINATOR, KC_E_COORDINATOR_NOT_AVAILABLE, KC_E_UNKNOWN_MEMBER_ID,
+      KC_E_REBALANCE_IN_PROGRESS, KC_E_ILLEGAL_GENERATION}},
     {KP_API_OFFSET_COMMIT,
-     {KC_E_NOT_COORDINATOR, KC_E_COORDINATOR_LOAD_IN_PROGRESS, KC_E_REQUEST_TIMED_OUT, KC_E_REBALANCE_IN_PROGRESS}},
+     {KC_E_NOT_COORDINATOR, KC_E_COORDINATOR_LOAD_IN_PROGRESS, KC_E_REQUEST_TIMED_OUT,
+      KC_E_REBALANCE_IN_PROGRESS}},
     {KP_API_OFFSET_FETCH,
      {KC_E_NOT_COORDINATOR, KC_E_COORDINATOR_LOAD_IN_PROGRESS, KC_E_UNSTABLE_OFFSET_COMMIT}},
 };
@@ -258,9 +265,9 @@ static const struct {
     void (*fall)(sim_world *sim);
     int weight;
 } kinds[] = {
-    {stop_broker, 12},   {cut_connections, 12}, {lose_connections, 6}, {black_hole, 8},
-    {slow_network, 6},   {move_leader, 15},     {move_coordinators, 6}, {freeze_host, 8},
-    {jump_clock, 3},     {exhaust_memory, 6},   {wrong_answers, 40},
+    {stop_broker, 12}, {cut_connections, 12}, {lose_connections, 6},  {black_hole, 8},
+    {slow_network, 6}, {move_leader, 15},     {move_coordinators, 6}, {freeze_host, 8},
+    {jump_clock, 3},   {exhaust_memory, 6},   {wrong_answers, 40},
 };
 
 static void on_next(kn_timer *timer)

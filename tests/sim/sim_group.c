@@ -25,7 +25,7 @@ typedef struct sim_member {
     kn_timer poll_timer;
     int64_t interval_us;
     bool auto_commits;
-    bool is_away; /**< unsubscribed */
+    bool is_away;                                         /**< unsubscribed */
     int64_t expected[SIM_TOPICS_MAX][SIM_PARTITIONS_MAX]; /**< -1: not known in this assignment */
     int commits;                                          /**< under way */
     kc_batch *held[HELD_MAX];
@@ -62,7 +62,8 @@ static void forget_positions(sim_member *member)
     memset(member->expected, -1, sizeof member->expected);
 }
 
-static void on_assigned(kc_consumer *consumer, const kc_topic_partition *partitions, size_t count, void *user)
+static void on_assigned(kc_consumer *consumer, const kc_topic_partition *partitions, size_t count,
+                        void *user)
 {
     (void)consumer;
     (void)partitions;
@@ -71,7 +72,8 @@ static void on_assigned(kc_consumer *consumer, const kc_topic_partition *partiti
     forget_positions(member);
 }
 
-static void on_gone(kc_consumer *consumer, const kc_topic_partition *partitions, size_t count, void *user)
+static void on_gone(kc_consumer *consumer, const kc_topic_partition *partitions, size_t count,
+                    void *user)
 {
     (void)consumer;
     (void)partitions;
@@ -93,11 +95,12 @@ static void take_record(sim_member *member, int topic, int32_t partition, const 
     sim_seen *seen = &state_of(member)->seen.partitions[topic][partition];
     int64_t *expected = &member->expected[topic][partition];
     if (*expected >= 0 && view->offset != *expected)
-        sim_fail(sim, "member %d: %s-%d came to %lld, expected is %lld", member->slot, sim->topics[topic].name,
-                 partition, (long long)view->offset, (long long)*expected);
+        sim_fail(sim, "member %d: %s-%d came to %lld, expected is %lld", member->slot,
+                 sim->topics[topic].name, partition, (long long)view->offset, (long long)*expected);
     if (view->offset > seen->covered)
         sim_fail(sim, "member %d: %s-%d begins at %lld, and nobody was given %lld", member->slot,
-                 sim->topics[topic].name, partition, (long long)view->offset, (long long)seen->covered);
+                 sim->topics[topic].name, partition, (long long)view->offset,
+                 (long long)seen->covered);
     *expected = view->offset + 1;
     if (!sim->has_failed)
         (void)sim_seen_add(sim, seen, view->offset, view->key, view->value);
@@ -110,8 +113,8 @@ static void take_batch(sim_member *member, kc_batch *batch)
     int32_t partition = kc_batch_partition(batch);
     kc_view view;
     if (topic >= 0) {
-        sim_note(sim, "member %d: %s-%d up to %lld", member->slot, sim->topics[topic].name, partition,
-                 (long long)kc_batch_next_offset(batch));
+        sim_note(sim, "member %d: %s-%d up to %lld", member->slot, sim->topics[topic].name,
+                 partition, (long long)kc_batch_next_offset(batch));
         while (kc_batch_read(batch, &view))
             take_record(member, topic, partition, &view);
     }
@@ -137,10 +140,12 @@ static void doubt(sim_world *sim, const kc_topic_offset *offset)
         state->any_auto_commit |= topic >= 0; /* too many to tell: as if they were not seen */
         return;
     }
-    state->doubtful[state->doubtful_count++] = (doubtful_commit){topic, offset->partition, offset->offset};
+    state->doubtful[state->doubtful_count++] =
+        (doubtful_commit){topic, offset->partition, offset->offset};
 }
 
-static void on_committed(kc_err err, const kc_error *error, const kc_topic_offset *offsets, size_t count, void *user)
+static void on_committed(kc_err err, const kc_error *error, const kc_topic_offset *offsets,
+                         size_t count, void *user)
 {
     (void)error;
     sim_member *member = user;
@@ -204,8 +209,10 @@ static kc_config *member_config(sim_member *member)
     sim_set(sim, config, "group.id", GROUP);
     sim_set(sim, config, "auto.offset.reset", "earliest");
     sim_set(sim, config, "session.timeout.ms", "%lld", (long long)session_ms);
-    sim_set(sim, config, "heartbeat.interval.ms", "%lld", (long long)sim_between(sim, 500, session_ms / 3));
-    sim_set(sim, config, "max.poll.interval.ms", "%lld", (long long)sim_between(sim, 20000, 300000));
+    sim_set(sim, config, "heartbeat.interval.ms", "%lld",
+            (long long)sim_between(sim, 500, session_ms / 3));
+    sim_set(sim, config, "max.poll.interval.ms", "%lld",
+            (long long)sim_between(sim, 20000, 300000));
     sim_set(sim, config, "enable.auto.commit", member->auto_commits ? "true" : "false");
     sim_set(sim, config, "auto.commit.interval.ms", "%lld", (long long)sim_between(sim, 100, 5000));
     sim_set(sim, config, "request.timeout.ms", "%lld", (long long)sim_between(sim, 1000, 30000));
@@ -308,16 +315,19 @@ static void watch_partition(sim_world *sim, const km_group *group, int topic, in
 {
     group_state *state = sim->state;
     sim_seen *seen = &state->seen.partitions[topic][partition];
-    const km_offset *offset = km_group_offset_get(group, kc_str(sim->topics[topic].name), partition);
+    const km_offset *offset =
+        km_group_offset_get(group, kc_str(sim->topics[topic].name), partition);
     if (!offset || offset->offset == seen->committed)
         return;
     if (offset->offset < seen->committed && !state->any_auto_commit &&
         !was_doubtful(state, topic, partition, offset->offset))
-        sim_fail(sim, "the committed offset of %s-%d goes back from %lld to %lld", sim->topics[topic].name, partition,
-                 (long long)seen->committed, (long long)offset->offset);
+        sim_fail(sim, "the committed offset of %s-%d goes back from %lld to %lld",
+                 sim->topics[topic].name, partition, (long long)seen->committed,
+                 (long long)offset->offset);
     if (offset->offset > seen->covered)
-        sim_fail(sim, "%s-%d is committed at %lld, and handed out up to %lld", sim->topics[topic].name, partition,
-                 (long long)offset->offset, (long long)seen->covered);
+        sim_fail(sim, "%s-%d is committed at %lld, and handed out up to %lld",
+                 sim->topics[topic].name, partition, (long long)offset->offset,
+                 (long long)seen->covered);
     seen->committed = offset->offset;
 }
 
@@ -351,7 +361,8 @@ static void start(sim_world *sim)
     state->change_timer = (kn_timer){.fn = on_change, .user = sim};
     for (int i = 0; i < state->member_count && !sim->has_failed; i++)
         begin_member(sim, i);
-    if (kn_timer_set(sim->loop, &state->change_timer, sim->now_us + sim_between(sim, 0, state->change_us * 2)))
+    if (kn_timer_set(sim->loop, &state->change_timer,
+                     sim->now_us + sim_between(sim, 0, state->change_us * 2)))
         sim_fail(sim, "a timer can't be set");
 }
 
@@ -372,7 +383,8 @@ static bool is_committed(const sim_world *sim, const group_state *state)
 {
     for (int t = 0; t < sim->topic_count; t++) {
         for (int32_t p = 0; p < sim->topics[t].partitions; p++) {
-            const km_partition *partition = km_partition_find(sim->cluster, kc_str(sim->topics[t].name), p);
+            const km_partition *partition =
+                km_partition_find(sim->cluster, kc_str(sim->topics[t].name), p);
             if (partition->log.high_watermark > 0 &&
                 state->seen.partitions[t][p].committed < partition->log.high_watermark)
                 return false;
@@ -384,7 +396,8 @@ static bool is_committed(const sim_world *sim, const group_state *state)
 static bool is_done(sim_world *sim)
 {
     const group_state *state = sim->state;
-    return sim_producers_are_done(sim) && sim_seen_all(sim, &state->seen) && is_committed(sim, state);
+    return sim_producers_are_done(sim) && sim_seen_all(sim, &state->seen) &&
+           is_committed(sim, state);
 }
 
 static void check(sim_world *sim)

@@ -78,7 +78,8 @@ void sim_log_walk(sim_world *sim, const km_partition *partition, sim_record_fn f
         if (log->entries[i].next_offset > log->high_watermark)
             break;
         if (kp_batch_next(&bytes, true, &batch))
-            sim_fail(sim, "the log has a broken batch at %lld", (long long)log->entries[i].base_offset);
+            sim_fail(sim, "the log has a broken batch at %lld",
+                     (long long)log->entries[i].base_offset);
         else if (!(batch.attributes & KP_ATTR_CONTROL))
             walk_batch(sim, &batch, fn, user);
     }

@@ -33,11 +33,11 @@ const sim_workload *sim_workload_find(const char *name)
 typedef struct sim_command {
     const char *program;
     uint64_t first_seed;
-    uint64_t seeds;   /**< 0: as many as the time allows */
-    uint64_t step;    /**< every so-many-th: one of several processes */
-    double minutes;   /**< 0: no limit */
+    uint64_t seeds; /**< 0: as many as the time allows */
+    uint64_t step;  /**< every so-many-th: one of several processes */
+    double minutes; /**< 0: no limit */
     bool has_trace;
-    bool is_twice;    /**< each seed twice: are both the same? */
+    bool is_twice; /**< each seed twice: are both the same? */
     bool expects_failure;
     const sim_workload *workload; /**< NULL: all in turn */
 } sim_command;
@@ -56,17 +56,20 @@ static double seconds(void)
 
 static void usage(FILE *out)
 {
-    fprintf(out,
-            "usage: sim [options]\n\n"
-            "Runs clients, a cluster and the network between them on a virtual clock, with faults drawn from a seed.\n\n"
-            "  --seed N          run this seed (default: begin with 1)\n"
-            "  --seeds COUNT     so many, counted up from --seed (default 1 with --seed, else 100)\n"
-            "  --minutes M       as many as fit into this time\n"
-            "  --step K          every K-th seed (several processes share the work)\n"
-            "  --workload NAME   only this one (default: all in turn)\n"
-            "  --trace           print what happens\n"
-            "  --twice           run each seed twice and compare\n"
-            "  --expect-failure  exit 0 when a seed fails, 1 when none does (for broken variants)\n\nworkloads:\n");
+    fprintf(
+        out,
+        "usage: sim [options]\n\n"
+        "Runs clients, a cluster and the network between them on a virtual clock, with faults "
+        "drawn from a seed.\n\n"
+        "  --seed N          run this seed (default: begin with 1)\n"
+        "  --seeds COUNT     so many, counted up from --seed (default 1 with --seed, else 100)\n"
+        "  --minutes M       as many as fit into this time\n"
+        "  --step K          every K-th seed (several processes share the work)\n"
+        "  --workload NAME   only this one (default: all in turn)\n"
+        "  --trace           print what happens\n"
+        "  --twice           run each seed twice and compare\n"
+        "  --expect-failure  exit 0 when a seed fails, 1 when none does (for broken "
+        "variants)\n\nworkloads:\n");
     for (size_t i = 0; i < WORKLOADS; i++)
         fprintf(out, "  %-12s %s\n", workloads[i]->name, workloads[i]->about);
 }
@@ -127,12 +130,16 @@ static bool parse(int argc, char **argv, sim_command *command)
 static void tell_progress(const sim_totals *totals, double begun, bool is_last)
 {
     double took = seconds() - begun;
-    fprintf(stderr, "%s%" PRIu64 " seeds, %.0f/s, %.1f h of virtual time, %" PRIu64 " faults, %" PRIu64 " failed%s",
-            isatty(2) ? "\r" : "", totals->runs, (double)totals->runs / (took > 0 ? took : 1), totals->virtual_s / 3600,
-            totals->faults, totals->failed, is_last || !isatty(2) ? "\n" : "");
+    fprintf(stderr,
+            "%s%" PRIu64 " seeds, %.0f/s, %.1f h of virtual time, %" PRIu64 " faults, %" PRIu64
+            " failed%s",
+            isatty(2) ? "\r" : "", totals->runs, (double)totals->runs / (took > 0 ? took : 1),
+            totals->virtual_s / 3600, totals->faults, totals->failed,
+            is_last || !isatty(2) ? "\n" : "");
 }
 
-static bool run_one(const sim_command *command, uint64_t seed, const sim_workload *workload, sim_totals *totals)
+static bool run_one(const sim_command *command, uint64_t seed, const sim_workload *workload,
+                    sim_totals *totals)
 {
     sim_result result, again;
     sim_run(seed, workload, command->has_trace, &result);
@@ -149,8 +156,9 @@ static bool run_one(const sim_command *command, uint64_t seed, const sim_workloa
     if (!result.has_failed)
         return true;
     totals->failed++;
-    printf("FAILED seed %" PRIu64 " workload %s: %s\n  replay: %s --seed %" PRIu64 " --workload %s --trace\n", seed,
-           workload->name, result.failure, command->program, seed, workload->name);
+    printf("FAILED seed %" PRIu64 " workload %s: %s\n  replay: %s --seed %" PRIu64
+           " --workload %s --trace\n",
+           seed, workload->name, result.failure, command->program, seed, workload->name);
     fflush(stdout);
     return false;
 }
@@ -167,7 +175,8 @@ int main(int argc, char **argv)
     double told = begun;
     for (uint64_t i = 0; command.seeds == 0 || i < command.seeds; i++) {
         uint64_t seed = command.first_seed + i * command.step;
-        const sim_workload *workload = command.workload ? command.workload : workloads[seed % WORKLOADS];
+        const sim_workload *workload =
+            command.workload ? command.workload : workloads[seed % WORKLOADS];
         bool is_good = run_one(&command, seed, workload, &totals);
         double now = seconds();
         if (now - told > (isatty(2) ? 0.5 : 30)) {
@@ -178,7 +187,8 @@ int main(int argc, char **argv)
             printf("%d failures are enough\n", FAILURES_MAX);
             break;
         }
-        if ((command.minutes > 0 && now - begun > command.minutes * 60) || (!is_good && command.expects_failure))
+        if ((command.minutes > 0 && now - begun > command.minutes * 60) ||
+            (!is_good && command.expects_failure))
             break;
     }
     tell_progress(&totals, begun, true);

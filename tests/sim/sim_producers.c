@@ -14,7 +14,7 @@
 
 #define PRODUCERS_MAX 3
 /** How late a callback may come, beyond a request on its way that has to time out first. */
-#define LATE_US INT64_C(5000000)
+#define LATE_US   INT64_C(5000000)
 #define VALUE_MAX 4000
 
 typedef enum record_state {
@@ -59,15 +59,17 @@ static void on_delivery(const kc_delivery *delivery, void *user)
     sent_record *record = user;
     sim_world *sim = record->producer->sim;
     if (record->state != RECORD_PENDING) {
-        sim_fail(sim, "record %u/%llu is told twice", record->producer->number, (unsigned long long)record->number);
+        sim_fail(sim, "record %u/%llu is told twice", record->producer->number,
+                 (unsigned long long)record->number);
         return;
     }
     record->state = delivery->err == KC_OK ? RECORD_ACKED : RECORD_FAILED;
     record->producer->pending--;
     record->partition = delivery->partition;
     record->offset = delivery->offset;
-    sim_note(sim, "record %u/%llu: %d at %d/%lld", record->producer->number, (unsigned long long)record->number,
-             delivery->err, delivery->partition, (long long)delivery->offset);
+    sim_note(sim, "record %u/%llu: %d at %d/%lld", record->producer->number,
+             (unsigned long long)record->number, delivery->err, delivery->partition,
+             (long long)delivery->offset);
     if (delivery->err == KC_OK && record->producer->acks != 0 && delivery->offset < 0)
         sim_fail(sim, "record %u/%llu is acknowledged without an offset", record->producer->number,
                  (unsigned long long)record->number);
@@ -138,7 +140,8 @@ static void on_send_timer(kn_timer *timer)
         ;
     if (sim_chance(sim, 5))
         kc_producer_flush_start(producer->producer);
-    int64_t next_us = sim_host_now_us(producer->host) + sim_between(sim, 0, producer->interval_us * 2);
+    int64_t next_us =
+        sim_host_now_us(producer->host) + sim_between(sim, 0, producer->interval_us * 2);
     if (kn_timer_set(producer->host->loop, timer, next_us))
         sim_fail(sim, "a timer can't be set");
 }
@@ -155,14 +158,18 @@ static void configure(sim_producer *producer, kc_config *config)
     sim_set(sim, config, "request.timeout.ms", "%lld", (long long)producer->request_ms);
     sim_set(sim, config, "linger.ms", "%lld", (long long)linger_ms);
     sim_set(sim, config, "delivery.timeout.ms", "%lld", (long long)producer->delivery_ms);
-    sim_set(sim, config, "batch.size", "%lld", (long long)(sim_chance(sim, 50) ? 16384 : sim_between(sim, 0, 100000)));
-    sim_set(sim, config, "max.in.flight.requests.per.connection", "%lld", (long long)sim_between(sim, 1, 10));
-    sim_set(sim, config, "compression.type", "%s", codecs[sim_chance(sim, 60) ? 0 : sim_between(sim, 0, 4)]);
+    sim_set(sim, config, "batch.size", "%lld",
+            (long long)(sim_chance(sim, 50) ? 16384 : sim_between(sim, 0, 100000)));
+    sim_set(sim, config, "max.in.flight.requests.per.connection", "%lld",
+            (long long)sim_between(sim, 1, 10));
+    sim_set(sim, config, "compression.type", "%s",
+            codecs[sim_chance(sim, 60) ? 0 : sim_between(sim, 0, 4)]);
     sim_set(sim, config, "metadata.max.age.ms", "%lld", (long long)sim_between(sim, 1000, 300000));
     if (sim_chance(sim, 20))
         sim_set(sim, config, "buffer.memory", "%lld", (long long)sim_between(sim, 70000, 1000000));
     if (sim_chance(sim, 20))
-        sim_set(sim, config, "memory.bytes.max", "%lld", (long long)sim_between(sim, 100000000, 200000000));
+        sim_set(sim, config, "memory.bytes.max", "%lld",
+                (long long)sim_between(sim, 100000000, 200000000));
 }
 
 static void open_producer(sim_world *sim, sim_producer *producer, uint32_t number)
@@ -183,7 +190,8 @@ static void open_producer(sim_world *sim, sim_producer *producer, uint32_t numbe
         return;
     if (kc_producer_open(producer->host->client, NULL, &producer->producer, &err))
         sim_fail(sim, "a producer can't be opened: %s", err.text);
-    else if (kn_timer_set(producer->host->loop, &producer->send_timer, sim->now_us + sim_between(sim, 0, 1000000)))
+    else if (kn_timer_set(producer->host->loop, &producer->send_timer,
+                          sim->now_us + sim_between(sim, 0, 1000000)))
         sim_fail(sim, "a timer can't be set");
 }
 
@@ -216,7 +224,8 @@ static void watch_producer(sim_producer *producer)
     }
     if (oldest->due_us < sim->now_us)
         sim_fail(sim, "record %u/%llu is %.3f s late and not told of", producer->number,
-                 (unsigned long long)oldest->number, (double)(sim->now_us - oldest->due_us + LATE_US) / 1e6);
+                 (unsigned long long)oldest->number,
+                 (double)(sim->now_us - oldest->due_us + LATE_US) / 1e6);
 }
 
 void sim_producers_watch(sim_world *sim)
@@ -256,15 +265,16 @@ static void on_logged(void *user, int64_t offset, kc_bytes key, kc_bytes value)
     sim_stamp stamp;
     if (!sim_stamp_read(value, &stamp) || stamp.producer >= (uint32_t)state->count ||
         stamp.number >= state->producers[stamp.producer].count) {
-        sim_fail(reading->sim, "%s-%d at %lld: not what anyone sent", reading->sim->topics[reading->topic].name,
-                 reading->partition, (long long)offset);
+        sim_fail(reading->sim, "%s-%d at %lld: not what anyone sent",
+                 reading->sim->topics[reading->topic].name, reading->partition, (long long)offset);
         return;
     }
     sent_record *record = state->producers[stamp.producer].records[stamp.number];
     if (record->topic != reading->topic)
         sim_fail(reading->sim, "record %u/%llu stands in another topic", stamp.producer,
                  (unsigned long long)stamp.number);
-    if (record->state == RECORD_ACKED && record->partition == reading->partition && record->offset == offset)
+    if (record->state == RECORD_ACKED && record->partition == reading->partition &&
+        record->offset == offset)
         record->is_found = true;
 }
 
@@ -277,14 +287,15 @@ static void check_producer(sim_world *sim, const sim_producer *producer)
         if (record->state != RECORD_ACKED)
             continue;
         if (!record->is_found)
-            sim_fail(sim, "record %u/%llu is acknowledged at %s-%d/%lld and is not there", producer->number,
-                     (unsigned long long)record->number, sim->topics[record->topic].name, record->partition,
-                     (long long)record->offset);
+            sim_fail(sim, "record %u/%llu is acknowledged at %s-%d/%lld and is not there",
+                     producer->number, (unsigned long long)record->number,
+                     sim->topics[record->topic].name, record->partition, (long long)record->offset);
         int64_t *before = &last[record->topic][record->partition];
         if (record->offset <= *before)
-            sim_fail(sim, "record %u/%llu at %s-%d/%lld stands before an earlier one at %lld", producer->number,
-                     (unsigned long long)record->number, sim->topics[record->topic].name, record->partition,
-                     (long long)record->offset, (long long)*before);
+            sim_fail(sim, "record %u/%llu at %s-%d/%lld stands before an earlier one at %lld",
+                     producer->number, (unsigned long long)record->number,
+                     sim->topics[record->topic].name, record->partition, (long long)record->offset,
+                     (long long)*before);
         *before = record->offset;
     }
 }
@@ -295,7 +306,8 @@ void sim_producers_check(sim_world *sim)
     for (int t = 0; t < sim->topic_count; t++) {
         for (int32_t p = 0; p < sim->topics[t].partitions; p++) {
             log_reading reading = {sim, t, p};
-            const km_partition *partition = km_partition_find(sim->cluster, kc_str(sim->topics[t].name), p);
+            const km_partition *partition =
+                km_partition_find(sim->cluster, kc_str(sim->topics[t].name), p);
             sim_log_walk(sim, partition, on_logged, &reading);
         }
     }

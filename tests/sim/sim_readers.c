@@ -68,15 +68,16 @@ static void on_logged(void *user, int64_t offset, kc_bytes key, kc_bytes value)
 
 static void check_partition(sim_world *sim, sim_seen *seen, int topic, int32_t index)
 {
-    const km_partition *partition = km_partition_find(sim->cluster, kc_str(sim->topics[topic].name), index);
+    const km_partition *partition =
+        km_partition_find(sim->cluster, kc_str(sim->topics[topic].name), index);
     seen_reading reading = {sim, seen, sim->topics[topic].name, index, 0};
     int64_t came = 0;
     sim_log_walk(sim, partition, on_logged, &reading);
     for (int64_t i = 0; i < seen->cap; i++)
         came += seen->hashes[i] != 0;
     if (came != reading.delivered)
-        sim_fail(sim, "%s-%d: %lld records came that the log does not hold", sim->topics[topic].name, index,
-                 (long long)(came - reading.delivered));
+        sim_fail(sim, "%s-%d: %lld records came that the log does not hold",
+                 sim->topics[topic].name, index, (long long)(came - reading.delivered));
 }
 
 void sim_seen_check(sim_world *sim, sim_seen_table *table)

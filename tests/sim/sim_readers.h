@@ -11,7 +11,7 @@
 typedef struct sim_seen {
     uint64_t *hashes; /**< by offset, 0: not delivered */
     int64_t cap;
-    int64_t covered;  /**< all below were delivered to somebody */
+    int64_t covered;   /**< all below were delivered to somebody */
     int64_t committed; /**< as last looked at, -1: none         */
 } sim_seen;
 

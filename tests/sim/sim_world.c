@@ -72,14 +72,16 @@ static void on_log(kc_log_level level, const char *line, void *user)
 {
     (void)level;
     sim_host *host = user;
-    printf("%12.6f   h%d %s\n", (double)(host->sim->now_us - SIM_START_US) / 1e6, host->index, line);
+    printf("%12.6f   h%d %s\n", (double)(host->sim->now_us - SIM_START_US) / 1e6, host->index,
+           line);
 }
 
 static kc_err make_client(sim_host *host, kc_config *config, kc_error *err)
 {
     sim_world *sim = host->sim;
     kc_alloc alloc = fail_alloc_hooks(&host->alloc);
-    kc_client_options options = {.size = sizeof options, .seed = kb_rand_u64(&sim->rand) | 1, .alloc = &alloc};
+    kc_client_options options = {
+        .size = sizeof options, .seed = kb_rand_u64(&sim->rand) | 1, .alloc = &alloc};
     if (sim->has_trace) {
         options.log = on_log;
         options.log_user = host;
@@ -105,12 +107,14 @@ sim_host *sim_host_new(sim_world *sim, kc_config *config)
     host->index = index;
     host->alloc.fail_at = SIZE_MAX;
     kb_mem_init(&host->mem, NULL, 0);
-    sim_set(sim, own, "bootstrap.servers", sim->cluster->broker_count > 1 ? "b1:9092,b2:9092" : "b1:9092");
+    sim_set(sim, own, "bootstrap.servers",
+            sim->cluster->broker_count > 1 ? "b1:9092,b2:9092" : "b1:9092");
     sim_set(sim, own, "client.id", "h%d", index);
     if (sim->has_trace)
         sim_set(sim, own, "debug", "all");
     kc_error err = {0};
-    kc_err made = kn_loop_new_virtual(&host->mem, sim->now_us, kn_loop_wall_ms(sim->loop), &host->loop);
+    kc_err made =
+        kn_loop_new_virtual(&host->mem, sim->now_us, kn_loop_wall_ms(sim->loop), &host->loop);
     if (!made)
         made = kn_mem_network_view(sim->network, host->loop, &host->network);
     if (!made)
@@ -189,8 +193,11 @@ static void make_network(sim_world *sim)
     shape->read_max = sim_chance(sim, 20) ? (size_t)sim_between(sim, 1, 2000) : 0;
     shape->write_max = sim_chance(sim, 20) ? (size_t)sim_between(sim, 1, 2000) : 0;
     shape->window_bytes = sim_chance(sim, 20) ? (size_t)sim_between(sim, 1000, 100000) : 0;
-    sim_note(sim, "network: latency %" PRId64 " us, jitter %" PRId64 ", %" PRId64 " bytes/s, read %zu, write %zu",
-             shape->latency_us, shape->jitter_us, shape->bytes_per_second, shape->read_max, shape->write_max);
+    sim_note(sim,
+             "network: latency %" PRId64 " us, jitter %" PRId64 ", %" PRId64
+             " bytes/s, read %zu, write %zu",
+             shape->latency_us, shape->jitter_us, shape->bytes_per_second, shape->read_max,
+             shape->write_max);
 }
 
 sim_topic *sim_topic_new(sim_world *sim, int32_t partitions, int16_t replication)
@@ -203,13 +210,15 @@ sim_topic *sim_topic_new(sim_world *sim, int32_t partitions, int16_t replication
     km_topic *made = NULL;
     snprintf(topic->name, sizeof topic->name, "t%d", sim->topic_count);
     topic->partitions = partitions;
-    int16_t code = km_topic_create(sim->cluster, kc_str(topic->name), partitions, replication, &made);
+    int16_t code =
+        km_topic_create(sim->cluster, kc_str(topic->name), partitions, replication, &made);
     if (code) {
         sim_fail(sim, "the topic %s can't be made: %d", topic->name, code);
         return NULL;
     }
     sim->topic_count++;
-    sim_note(sim, "topic %s: %d partitions, %d replicas", topic->name, partitions, made->replication);
+    sim_note(sim, "topic %s: %d partitions, %d replicas", topic->name, partitions,
+             made->replication);
     return topic;
 }
 
