@@ -13,7 +13,7 @@
  *
  * With protocol 2 (EndTxn v5, KIP-890) a transaction that has nothing in it may be aborted too, and each end bumps the
  * epoch: what a producer of an older transaction still sends is refused. InitProducerId on a transaction that is
- * ongoing, and one's timeout, shut its producer out: the epoch is bumped for that, and once more by the abort.
+ * ongoing, and one's timeout, abort it in this way, whatever its client speaks, and so shut its producer out.
  *
  * Kafka's PrepareEpochFence and its pending states last as long as a write to __transaction_state; here a change of
  * state takes no time. Ids never expire (transactional.id.expiration.ms, 7 days). */
@@ -84,8 +84,7 @@ static void txns_free(km_module *module)
 
 static void on_timer(kn_timer *timer);
 
-/** There may be leaders where there were none: what waits for one tries again, but not from here, for a marker wakes
- * readers, and what they ask next may be a new id. */
+/** There may be leaders where there were none: what waits for one tries again, when all have heard of them. */
 static void on_changed(km_watcher *watcher)
 {
     km_txns *txns = watcher->user;
@@ -166,23 +165,17 @@ static void prepare(km_txn *txn, bool is_commit, km_txn_producer producer)
     km_txn_markers_begin(txn);
 }
 
-/** The next epoch, for protocol 2. */
-static km_txn_producer bump(km_txn *txn)
+/** As protocol 2 ends it: with the next epoch, or a new id when the epochs are used up. */
+static void prepare_v2(km_txn *txn, bool is_commit)
 {
-    if (txn->producer.epoch == INT16_MAX)
-        return txn->producer;
-    txn->last_epoch = txn->producer.epoch;
-    return (km_txn_producer){txn->producer.id, (int16_t)(txn->producer.epoch + 1)};
-}
-
-/** An ongoing transaction is aborted against its producer's will. */
-static void fence(km_txn *txn)
-{
-    if (txn->producer.epoch < INT16_MAX)
-        txn->producer.epoch++;
-    txn->last_epoch = -1;
-    txn->is_v2 = true;
-    prepare(txn, false, bump(txn));
+    km_txn_producer next = txn->producer;
+    if (txn->producer.epoch >= EPOCH_LAST)
+        txn->next_producer_id = km_producer_id_new(txn->cluster);
+    if (txn->producer.epoch < INT16_MAX) {
+        txn->last_epoch = txn->producer.epoch;
+        next.epoch++;
+    }
+    prepare(txn, is_commit, next);
 }
 
 static void on_timer(kn_timer *timer)
@@ -193,7 +186,7 @@ static void on_timer(kn_timer *timer)
     if (!coordinator || coordinator->leader < 0)
         return;
     if (txn->state == KM_TXN_ONGOING)
-        fence(txn);
+        prepare_v2(txn, false);
     else if (is_prepared(txn))
         km_txn_markers_go_on(txn);
 }
@@ -216,7 +209,6 @@ static int16_t end_v1(km_txn *txn, km_txn_producer producer, bool is_commit)
         return KC_E_PRODUCER_FENCED;
     if (txn->state != KM_TXN_ONGOING)
         return end_again(txn, is_commit);
-    txn->is_v2 = false;
     prepare(txn, is_commit, txn->producer);
     return 0;
 }
@@ -245,13 +237,8 @@ static int16_t end_v2(km_txn *txn, km_txn_producer producer, bool is_commit,
             return KC_E_INVALID_TXN_STATE;
         txn->start_ms = txn->cluster->wall_ms;
     }
-    txn->is_v2 = true;
-    if (txn->producer.epoch >= EPOCH_LAST)
-        txn->next_producer_id = km_producer_id_new(txn->cluster);
-    producer = bump(txn);
-    *producer_out =
-        txn->next_producer_id < 0 ? producer : (km_txn_producer){txn->next_producer_id, 0};
-    prepare(txn, is_commit, producer);
+    prepare_v2(txn, is_commit);
+    *producer_out = km_txn_producer_after(txn);
     return 0;
 }
 
@@ -316,7 +303,7 @@ int16_t km_txn_init(km_cluster *cluster, kc_bytes id, int32_t timeout_ms,
     if (is_prepared(txn))
         return KC_E_CONCURRENT_TRANSACTIONS;
     if (txn->state == KM_TXN_ONGOING) {
-        fence(txn);
+        prepare_v2(txn, false);
         return KC_E_CONCURRENT_TRANSACTIONS;
     }
     int16_t error = next_producer(txn, expected, producer_out);

@@ -50,10 +50,8 @@ typedef struct km_txn {
     int16_t last_epoch;           /**< a retry of what made the present one tells this; -1: none */
     int32_t timeout_ms;
     int64_t start_ms; /**< wall clock; -1: has none      */
-    bool is_v2;       /**< ended as KIP-890's protocol 2 */
     kb_map parts;     /**< that have no marker yet       */
     kn_timer timer;   /**< ongoing: its timeout; prepared: its markers, or the next try of them */
-    bool is_marking;  /**< txn_markers.c is at work further down the stack */
 } km_txn;
 
 /** NULL: none. */

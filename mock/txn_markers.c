@@ -117,10 +117,8 @@ void km_txn_markers_go_on(km_txn *txn)
 {
     const km_partition *coordinator =
         km_coordinator_partition(txn->cluster, KM_COORDINATOR_TRANSACTION, txn->id);
-    /* A marker wakes readers, and what they ask next may lead here again. */
-    if (txn->is_marking || !coordinator || coordinator->leader < 0)
+    if (!coordinator || coordinator->leader < 0)
         return;
-    txn->is_marking = true;
     bool lacks_memory = false;
     size_t pos = 0;
     km_txn_entry *entry;
@@ -130,7 +128,6 @@ void km_txn_markers_go_on(km_txn *txn)
         if (result == MARKED)
             km_txn_entry_free(entry);
     }
-    txn->is_marking = false;
     if (txn->parts.count == 0) {
         km_txn_producer producer = km_txn_producer_after(txn);
         txn->next_producer_id = -1;
