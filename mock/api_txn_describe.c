@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: LicenseRef-OfficeFlow
  * What administrators ask of transactions: ListTransactions, DescribeTransactions (KIP-664, KIP-994, KIP-1152). */
 #include "mock/api.h"
+#include "mock/topic_regex.h"
 #include "mock/txn.h"
 
 /* ---- ListTransactions ---- */
@@ -32,33 +33,35 @@ static bool has_producer(const kp_list_transactions_req *asked, int64_t wanted)
     return asked->producer_id_filters.count <= 0;
 }
 
+/** `pattern` NULL: any id. */
 static bool is_asked(const km_request *request, const kp_list_transactions_req *asked,
-                     const km_txn *txn)
+                     km_regex *pattern, const km_txn *txn)
 {
     const km_partition *coordinator =
         km_coordinator_partition(request->cluster, KM_COORDINATOR_TRANSACTION, txn->id);
     return coordinator && coordinator->leader == request->broker->id &&
            has_producer(asked, txn->producer.id) && has_state(asked, txn->state) &&
            (asked->duration_filter < 0 ||
-            request->cluster->wall_ms - txn->start_ms > asked->duration_filter);
+            request->cluster->wall_ms - txn->start_ms > asked->duration_filter) &&
+           (!pattern || km_regex_matches(pattern, txn->id));
 }
 
 /** Each broker tells those it coordinates. */
 static bool put_transactions(km_request *request, const kp_list_transactions_req *asked,
-                             kp_list_transactions_resp *out)
+                             km_regex *pattern, kp_list_transactions_resp *out)
 {
     size_t count = 0;
     size_t pos = 0;
     const km_txn *txn;
     while ((txn = km_txn_next(request->cluster, &pos)))
-        count += is_asked(request, asked, txn);
+        count += is_asked(request, asked, pattern, txn);
     out->transaction_states.items =
         km_request_alloc(request, count, sizeof *out->transaction_states.items);
     if (!out->transaction_states.items)
         return false;
     pos = 0;
     while ((txn = km_txn_next(request->cluster, &pos))) {
-        if (!is_asked(request, asked, txn))
+        if (!is_asked(request, asked, pattern, txn))
             continue;
         kp_list_transactions_resp_transaction_state *item =
             &out->transaction_states.items[out->transaction_states.count++];
@@ -69,24 +72,41 @@ static bool put_transactions(km_request *request, const kp_list_transactions_req
     return true;
 }
 
+/** State names that are none. False: no memory. */
+static bool put_unknown_states(km_request *request, const kp_list_transactions_req *asked,
+                               kp_list_transactions_resp *out)
+{
+    size_t count = asked->state_filters.count > 0 ? (size_t)asked->state_filters.count : 0;
+    out->unknown_state_filters.items =
+        km_request_alloc(request, count, sizeof *out->unknown_state_filters.items);
+    km_txn_state state;
+    for (size_t i = 0; out->unknown_state_filters.items && i < count; i++)
+        if (!is_state_name(asked->state_filters.items[i], &state))
+            out->unknown_state_filters.items[out->unknown_state_filters.count++] =
+                asked->state_filters.items[i];
+    return out->unknown_state_filters.items != NULL;
+}
+
 km_action km_api_list_transactions(km_request *request, const void *message, void *response)
 {
     const kp_list_transactions_req *asked = message;
     kp_list_transactions_resp *out = response;
+    km_regex *pattern = NULL;
     out->error_code = km_check_broker(request);
+    if (!out->error_code && asked->transactional_id_pattern.len > 0) {
+        const char *reason;
+        kc_err err =
+            km_regex_new(request->cluster->mem, asked->transactional_id_pattern, &pattern, &reason);
+        if (err == KC_ERR_NOMEM)
+            return KM_CLOSE;
+        out->error_code = err ? KC_E_INVALID_REGULAR_EXPRESSION : 0;
+    }
     if (out->error_code)
         return KM_ANSWER;
-    out->unknown_state_filters.items = km_request_alloc(
-        request, (size_t)(asked->state_filters.count > 0 ? asked->state_filters.count : 0),
-        sizeof *out->unknown_state_filters.items);
-    if (!out->unknown_state_filters.items)
-        return KM_CLOSE;
-    km_txn_state state;
-    for (int32_t i = 0; i < asked->state_filters.count; i++)
-        if (!is_state_name(asked->state_filters.items[i], &state))
-            out->unknown_state_filters.items[out->unknown_state_filters.count++] =
-                asked->state_filters.items[i];
-    return put_transactions(request, asked, out) ? KM_ANSWER : KM_CLOSE;
+    bool is_done =
+        put_unknown_states(request, asked, out) && put_transactions(request, asked, pattern, out);
+    km_regex_free(pattern);
+    return is_done ? KM_ANSWER : KM_CLOSE;
 }
 
 /* ---- DescribeTransactions ---- */

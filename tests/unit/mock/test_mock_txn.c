@@ -458,6 +458,20 @@ START_TEST(transactions_are_listed_and_described)
     ck_assert_int_eq(list(world, "Ongoing", producer.id, 1000)->transaction_states.count, 0);
     ck_assert_int_eq(list(world, "Empty", -1, -1)->transaction_states.count, 0);
     ck_assert_int_eq(list(world, NULL, producer.id + 1, -1)->transaction_states.count, 0);
+    kp_list_transactions_req by_name;
+    mock_defaults(KP_API_LIST_TRANSACTIONS, &by_name);
+    static const struct {
+        const char *pattern;
+        int16_t error;
+        int count;
+    } rows[] = {{"t.", 0, 1}, {"t", 0, 0}, {"", 0, 1}, {"(", KC_E_INVALID_REGULAR_EXPRESSION, 0}};
+    for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
+        by_name.transactional_id_pattern = kc_str(rows[i].pattern);
+        const kp_list_transactions_resp *found =
+            mock_ask(txn_coordinator(world), KP_API_LIST_TRANSACTIONS, 2, &by_name);
+        ck_assert_int_eq(found->error_code, rows[i].error);
+        ck_assert_int_eq(found->transaction_states.count, rows[i].count);
+    }
     const kp_list_transactions_resp *listed = list(world, "Ongoing", -1, -1);
     ck_assert_int_eq(listed->unknown_state_filters.count, 1);
     ck_assert(kc_bytes_equal(listed->unknown_state_filters.items[0], KC_STR("Odd")));
