@@ -1,0 +1,7 @@
+// SPDX-License-Identifier: LicenseRef-OfficeFlow
+
+//go:build !go1.26
+
+package main
+
+func testNewer() {}
