@@ -114,7 +114,7 @@ def kafka_version():
 
 def run_client(world, brokers):
     stem = f"foreign-{world.options.client}-{os.getpid()}-{time.time_ns() % 10 ** 9}"
-    words, extra = CLIENTS[world.options.client](world, brokers, stem)
+    words, extra = CLIENTS[world.options.client](world, brokers, stem, *world.options.part)
     begun = time.monotonic()
     result = world.run(words, env={**os.environ, **extra})
     told = result.stdout.decode(errors="replace")
@@ -175,4 +175,5 @@ def body(world):
 if __name__ == "__main__":
     interop.main(__doc__, body, needs=(), extra=(
         ("--client", {"choices": sorted(CLIENTS), "required": True}),
+        ("--part", {"action": "append", "default": [], "help": "only this one, such as groups; default: all"}),
         ("--real", {"action": "store_true", "help": "against $KAFKA_BROKERS"})))

@@ -1,16 +1,17 @@
 /* SPDX-License-Identifier: LicenseRef-OfficeFlow
  * What the official Java clients want of a cluster: admin, produce, groups of both protocols, transactions, shares.
  *
- * usage: java -cp 'JARS/*' Clients.java BOOTSTRAP STEM
+ * usage: java -cp 'JARS/*' Clients.java BOOTSTRAP STEM [PART...]
  *
- * Topics, groups and transactional ids begin with STEM. A line for each part that went well, at last "done"; what goes
- * wrong ends it with status 1. */
+ * Topics, groups and transactional ids begin with STEM. A line for each part that went well (all, if none is named), at
+ * last "done"; what goes wrong ends it with status 1. */
 import java.time.Duration;
 import java.util.ArrayList;
 import java.util.Arrays;
 import java.util.Collection;
 import java.util.HashMap;
 import java.util.HashSet;
+import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Map;
 import java.util.Properties;
@@ -550,21 +551,24 @@ public class Clients {
         void run() throws Exception;
     }
 
-    private static void part(String name, Part part) throws Exception {
-        long begun = System.nanoTime();
-        part.run();
-        System.out.printf("%s after %d ms%n", name, (System.nanoTime() - begun) / 1_000_000);
-    }
-
     public static void main(String[] words) {
         try {
             Clients clients = new Clients(words[0], words[1]);
-            part("admin", clients::testAdmin);
-            part("produce", clients::testProduce);
-            part("groups of the classic protocol", clients::testGroups);
-            part("groups of the consumer protocol", clients::testConsumerGroups);
-            part("transactions", clients::testTransactions);
-            part("share group", clients::testShare);
+            List<String> asked = List.of(words).subList(2, words.length);
+            Map<String, Part> parts = new LinkedHashMap<>();
+            parts.put("admin", clients::testAdmin);
+            parts.put("produce", clients::testProduce);
+            parts.put("groups", clients::testGroups);
+            parts.put("consumer-groups", clients::testConsumerGroups);
+            parts.put("transactions", clients::testTransactions);
+            parts.put("share", clients::testShare);
+            for (var part : parts.entrySet()) {
+                if (!asked.isEmpty() && !asked.contains(part.getKey()))
+                    continue;
+                long begun = System.nanoTime();
+                part.getValue().run();
+                System.out.printf("%s after %d ms%n", part.getKey(), (System.nanoTime() - begun) / 1_000_000);
+            }
             clients.admin.close();
             System.out.println("done");
         } catch (Throwable failure) {

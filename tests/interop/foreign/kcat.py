@@ -2,10 +2,10 @@
 # SPDX-License-Identifier: LicenseRef-OfficeFlow
 """What kcat, so librdkafka, wants of a cluster: admin, produce, groups, transactions.
 
-usage: kcat.py BOOTSTRAP STEM
+usage: kcat.py BOOTSTRAP STEM [PART...]
 
-Topics, groups and transactional ids begin with STEM. A line for each part that went well, at last "done"; what goes
-wrong ends it with status 1.
+Topics, groups and transactional ids begin with STEM. A line for each part that went well (all, if none is named), at
+last "done"; what goes wrong ends it with status 1.
 """
 import contextlib
 import json
@@ -267,9 +267,12 @@ def test_transactions(cluster):
 # --- all ----------------------------------------------------------------------------------------------
 
 def main():
-    cluster = Cluster(*sys.argv[1:])
+    brokers, stem, *asked = sys.argv[1:]
+    cluster = Cluster(brokers, stem)
     for name, part in (("admin", test_admin), ("produce", test_produce), ("groups", test_groups),
                        ("transactions", test_transactions)):
+        if asked and name not in asked:
+            continue
         begun = time.monotonic()
         part(cluster)
         print(f"{name} after {(time.monotonic() - begun) * 1000:.0f} ms", flush=True)

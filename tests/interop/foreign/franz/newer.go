@@ -15,10 +15,10 @@ import (
 
 // What only new releases of franz-go have: the groups of KIP-848 and KIP-932.
 func testNewer() {
-	part("groups of the consumer protocol", func() {
+	part("consumer-groups", func() {
 		testGroup("uniform", consumerMembers, kgo.ServerSideBalancer(), kgo.Balancers(kgo.StickyBalancer()))
 	})
-	part("share group", testShare)
+	part("share", testShare)
 }
 
 func consumerMembers(group string) map[string]int {

@@ -1,10 +1,10 @@
 // SPDX-License-Identifier: LicenseRef-OfficeFlow
 // What KafkaJS wants of a cluster: admin, produce, groups, transactions.
 //
-// usage: NODE_PATH=FOLDER_OF_KAFKAJS node test.js BOOTSTRAP STEM
+// usage: NODE_PATH=FOLDER_OF_KAFKAJS node test.js BOOTSTRAP STEM [PART...]
 //
-// Topics, groups and transactional ids begin with STEM. A line for each part that went well, at last "done"; what goes
-// wrong ends it with status 1.
+// Topics, groups and transactional ids begin with STEM. A line for each part that went well (all, if none is named), at
+// last "done"; what goes wrong ends it with status 1.
 'use strict'
 
 const assert = require('assert')
@@ -12,7 +12,7 @@ const { Kafka, CompressionTypes, ConfigResourceTypes, logLevel } = require('kafk
 
 const PARTITIONS = 4
 const LONGEST_MS = 40000 // that anything may take
-const [bootstrap, stem] = process.argv.slice(2)
+const [bootstrap, stem, ...asked] = process.argv.slice(2)
 const kafka = new Kafka({
   clientId: 'foreign',
   brokers: bootstrap.split(','),
@@ -238,9 +238,12 @@ async function testTransactions() {
 // --- all -----------------------------------------------------------------------------------------------
 
 async function main() {
-  const parts = { admin: testAdmin, produce: testProduce, group: testGroup, transactions: testTransactions }
+  const parts = { admin: testAdmin, produce: testProduce, groups: testGroup, transactions: testTransactions }
   await admin.connect()
   for (const [name, test] of Object.entries(parts)) {
+    if (asked.length && !asked.includes(name)) {
+      continue
+    }
     const begun = Date.now()
     await test()
     console.log(`${name} after ${Date.now() - begun} ms`)
