@@ -394,7 +394,7 @@ START_TEST(new_topics_and_partitions_come_with_the_next_heartbeat)
     ck_assert_int_eq(a.epoch, 2);
     ck_assert_int_eq(a.owned_count, 2);
     pause_a_while(world);
-    ck_assert_int_eq(km_topic_grow(world->cluster, topic, 5), 0);
+    ck_assert_int_eq(km_topic_grow(world->cluster, topic, 5, NULL), 0);
     beat(&a, false);
     ck_assert_int_eq(a.epoch, 3);
     ck_assert_int_eq(a.owned_count, 5);
@@ -711,7 +711,7 @@ START_TEST(no_partition_ever_has_two_owners_and_all_is_stable_in_the_end)
                     ck_assert_int_eq(owners[members[j].owned[k]]++, 0);
             }
             if (step == 100)
-                ck_assert_int_eq(km_topic_grow(world->cluster, topic, PARTITIONS + 5), 0);
+                ck_assert_int_eq(km_topic_grow(world->cluster, topic, PARTITIONS + 5, NULL), 0);
             mock_run(world, (int64_t)kb_rand_below(&rand, 3000));
         }
         ck_assert_str_eq(state(world), "Stable");
