@@ -6,6 +6,7 @@
  * epoch goes with the offset, so that the position can be checked when it is taken up (trap 40). */
 #include "client/consumer_offset_op.h"
 #include "client/consumer_part.h"
+#include "client/variant.h"
 #include "protocol/base/error.h"
 #include "protocol/generated/messages.h"
 
@@ -66,6 +67,10 @@ static kc_err build_commit(kc_offset_op *op)
     msg->group_id = op->consumer->group_id;
     msg->generation_id_or_member_epoch = op->generation;
     msg->member_id = op->member_id;
+    if (KC_VARIANT(COMMIT_NEXT_GENERATION) && op->generation >= 0) {
+        msg->generation_id_or_member_epoch = op->consumer->member.generation;
+        msg->member_id = kc_member_id(&op->consumer->member);
+    }
     msg->topics.items = topics;
     msg->topics.count = topic_count;
     op->request.version_min = COMMIT_VERSION_MIN;
@@ -249,7 +254,7 @@ kc_err kc_commit_positions(kc_consumer *consumer, bool changed_only, kc_offset_o
             continue;
         items[count++] = (kc_topic_offset){.topic = kc_part_name(part),
                                            .partition = part->partition,
-                                           .offset = part->position,
+                                           .offset = part->position + KC_VARIANT(COMMIT_BEYOND),
                                            .leader_epoch = part->position_epoch};
     }
     kc_err err = KC_OK;

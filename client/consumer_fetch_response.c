@@ -6,6 +6,7 @@
  * where it was when it was asked (trap 31), and only once. */
 #include "client/consumer_batch.h"
 #include "client/consumer_fetch.h"
+#include "client/variant.h"
 #include "net/recycle.h"
 #include "protocol/base/error.h"
 
@@ -76,7 +77,7 @@ static kc_err add_slice(fetch_answer *whole, kc_part *part, const kp_fetch_resp_
     fetched->high = answer->high_watermark;
     kb_list_push_back(&part->fetched, &fetched->node);
     part->buffered_bytes += bytes;
-    part->fetch_offset = next;
+    part->fetch_offset = next + KC_VARIANT(SKIPS_A_RECORD);
     if (part->is_paused)
         kc_part_compact(part);
     kc_part_update_ready(part);
@@ -137,6 +138,8 @@ static void handle_error(fetch_answer *whole, kc_part *part, const kp_fetch_resp
     bool is_replica = part->replica == broker_id;
     int32_t epoch;
     part->replica = -1;
+    if (KC_VARIANT(POSITION_GOES_BACK) && part->position > 0 && kb_list_is_empty(&part->fetched))
+        part->fetch_offset = --part->position;
     if (answer->current_leader.leader_id >= 0)
         kc_metadata_hint(consumer->client->metadata, part->topic->meta, part->partition,
                          answer->current_leader.leader_id, answer->current_leader.leader_epoch);
@@ -153,7 +156,7 @@ static void handle_error(fetch_answer *whole, kc_part *part, const kp_fetch_resp
         kc_consumer_plan_soon(consumer);
         return;
     }
-    if (answer->error_code == KC_E_OFFSET_OUT_OF_RANGE) {
+    if (answer->error_code == KC_E_OFFSET_OUT_OF_RANGE || KC_VARIANT(ERROR_RESETS)) {
         kb_log_line(kc_client_log(consumer->client, KC_DEBUG_CONSUMER), KC_LOG_INFO,
                     "consumer: offset %lld of " KC_FMT "-%d is out of range",
                     (long long)part->fetch_offset, KC_ARG(kc_part_name(part)),

@@ -11,6 +11,7 @@
 #include "client/consumer_offset_op.h"
 
 #include "client/consumer_part.h"
+#include "client/variant.h"
 #include "protocol/base/error.h"
 
 #include <kafkac/unstable/errors.h>
@@ -69,7 +70,8 @@ static void free_op(kc_offset_op *op)
     kc_coordinator_cancel(&op->wait);
     kn_timer_stop(consumer->client->loop, &op->timer);
     kb_arena_cleanup(&op->arena);
-    kb_arena_cleanup(&op->round);
+    if (!KC_VARIANT(LEAK))
+        kb_arena_cleanup(&op->round);
     kb_mem_free(kc_consumer_mem(consumer), op);
 }
 
@@ -172,6 +174,8 @@ void kc_offset_op_end(kc_offset_op *op, const kc_error *error)
         consumer->stats.commits++;
     if (op->fn)
         op->fn(error ? error->code : KC_OK, error, op->items, op->count, op->user);
+    if (KC_VARIANT(COMMIT_TOLD_TWICE) && op->fn && !error)
+        op->fn(KC_OK, NULL, op->items, op->count, op->user);
     free_op(op);
     if (is_commit && consumer->commits_pending == 0)
         kc_member_commits_done(consumer);
@@ -230,7 +234,8 @@ static void step(kc_offset_op *op)
 {
     kc_consumer *consumer = op->consumer;
     kc_coordinators *coordinators = consumer->client->coordinators;
-    op->is_waiting = op->kind == KC_OFFSET_OP_COMMIT && first_commit(consumer) != op;
+    op->is_waiting = op->kind == KC_OFFSET_OP_COMMIT && first_commit(consumer) != op &&
+                     !KC_VARIANT(COMMIT_UNORDERED);
     if (op->is_waiting) {
         if (op->deadline_us < INT64_MAX)
             kc_consumer_set_timer(consumer, &op->timer, op->deadline_us);

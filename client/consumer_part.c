@@ -13,6 +13,7 @@
 
 #include "client/consumer_batch.h"
 #include "client/consumer_fetch.h"
+#include "client/variant.h"
 #include "protocol/base/error.h"
 
 #include <kafkac/unstable/errors.h>
@@ -212,7 +213,7 @@ void kc_part_clear(kc_part *part)
     while (!kb_list_is_empty(&part->fetched))
         kc_part_free_fetched(part, KB_CONTAINER(part->fetched.next, kc_fetched, node));
     assert(part->buffered_bytes == 0);
-    part->fetch_version++;
+    part->fetch_version += !KC_VARIANT(STALE_FETCH);
     part->is_busy = false;
     part->fetch_offset = part->position;
     kc_part_update_ready(part);
@@ -314,7 +315,7 @@ int32_t kc_part_meta_leader(const kc_part *part, int32_t *epoch_out)
 void kc_part_update_ready(kc_part *part)
 {
     kc_consumer *consumer = part->consumer;
-    bool is_ready = !kb_list_is_empty(&part->fetched) && !part->is_paused && !part->is_revoked;
+    bool is_ready = !kb_list_is_empty(&part->fetched) && (!part->is_paused || KC_VARIANT(PAUSE_IGNORED)) && !part->is_revoked;
     if (is_ready != kb_list_is_empty(&part->ready))
         return;
     if (is_ready)

@@ -8,6 +8,7 @@
  * asked, and one that does not know (-1) is believed to agree. */
 #include "client/consumer_fetch.h"
 #include "client/consumer_offset_op.h"
+#include "client/variant.h"
 #include "protocol/base/error.h"
 #include "protocol/generated/messages.h"
 
@@ -39,7 +40,7 @@ static void on_stored(kc_err err, const kc_error *error, const kc_topic_offset *
         if (answer->err != KC_OK) {
             kc_part_failed(part, answer->err);
         } else if (answer->offset >= 0) {
-            kc_part_seek(part, answer->offset, answer->leader_epoch);
+            kc_part_seek(part, answer->offset + KC_VARIANT(COMMITTED_SKIPS), answer->leader_epoch);
             part->committed = answer->offset;
         } else {
             kc_part_reset_by_policy(part, KC_ERR_NOT_FOUND, "there is no committed offset");

@@ -8,6 +8,7 @@
  * copying; the next batch of the partition starts with a block as large as the last one came to, so
  * that neither idle partitions hold large blocks nor busy ones copy. */
 #include "client/producer_flow.h"
+#include "client/variant.h"
 #include "protocol/base/error.h"
 
 #include <assert.h>
@@ -368,7 +369,11 @@ static void tell(kc_producer_batch *batch, const kc_error *error, int64_t base_o
             continue;
         delivery.offset = base_offset < 0 ? -1 : base_offset + i;
         delivery.timestamp_ms = append_ms >= 0 ? append_ms : target.timestamp_ms;
+        if (KC_VARIANT(CALLBACK_NEVER) && error && batch->tries > 0)
+            continue;
         target.fn(&delivery, target.user);
+        if (KC_VARIANT(CALLBACK_TWICE) && i == 3)
+            target.fn(&delivery, target.user);
     }
 }
 

@@ -6,6 +6,7 @@
  * can tell, it is failed instead. A failure is final where the error is not retriable, after
  * `retries` sends, and after delivery.timeout.ms. */
 #include "client/producer_flow.h"
+#include "client/variant.h"
 #include "protocol/base/error.h"
 
 #include <kafkac/unstable/errors.h>
@@ -116,6 +117,10 @@ static void retry_or_fail(kc_producer_batch *batch, const kc_error *error, bool 
         batch->last_err = error->code;
     if (error->flags & KC_ERRF_REFRESH_METADATA)
         kc_metadata_refresh(producer->client->metadata, "records were not taken");
+    if (KC_VARIANT(LOST_IS_ACKED) && error->code == KC_ERR_DISCONNECTED) {
+        kc_batch_complete(batch, NULL, 0, -1);
+        return;
+    }
     if (!is_retriable || (may_be_written && batch->resends >= producer->retries)) {
         fail(batch, error);
         return;
@@ -206,7 +211,8 @@ static void settle(kc_producer_batch *batch, int32_t broker_id, const partition_
 {
     kc_error error;
     if (answer->error_code == KC_OK) {
-        kc_batch_complete(batch, NULL, answer->base_offset, answer->log_append_time_ms);
+        int64_t before = KC_VARIANT(RETRY_WRONG_OFFSET) && batch->tries > 0;
+        kc_batch_complete(batch, NULL, answer->base_offset - before, answer->log_append_time_ms);
         return;
     }
     answer_error(batch, broker_id, answer, &error);

@@ -10,6 +10,7 @@
  * run no callback. A throttled broker is left alone as long as it says, on its one Produce
  * connection only (KIP-219). */
 #include "client/producer_flow.h"
+#include "client/variant.h"
 #include "protocol/api.h"
 #include "protocol/base/error.h"
 
@@ -110,7 +111,10 @@ void kc_queue_requeue(kc_producer_batch *batch, int64_t delay_us)
     kc_producer_queue *queue = batch->queue;
     assert(queue->in_flight == batch);
     queue->in_flight = NULL;
-    kb_list_push_front(&queue->closed, &batch->node);
+    if (KC_VARIANT(RETRY_OUT_OF_ORDER) && !kb_list_is_empty(&queue->closed))
+        kb_list_insert_before(queue->closed.next->next, &batch->node);
+    else
+        kb_list_push_front(&queue->closed, &batch->node);
     queue->retry_us = delay_us > 0 ? kn_loop_now_us(queue->topic->producer->loop) + delay_us : 0;
     kc_queue_update(queue);
 }
@@ -281,6 +285,8 @@ static void set_deadlines(kc_producer_request *request)
     }
     request->net.deadline_us = latest_us + request->producer->delivery_timeout_us;
     request->net.unsent_deadline_us = earliest_us + request->producer->delivery_timeout_us;
+    if (KC_VARIANT(UNSENT_OUTLIVES))
+        request->net.unsent_deadline_us = 0;
 }
 
 /** False: nothing could be sent. */
@@ -367,6 +373,8 @@ static void end_backoff(kc_producer *producer, int64_t now_us)
  * request; NULL: none. */
 static kc_producer_batch *oldest_waiting(const kc_producer *producer, int64_t now_us)
 {
+    if (KC_VARIANT(NO_DELIVERY_TIMEOUT))
+        return NULL;
     KB_LIST_FOR (node, &producer->ages) {
         kc_producer_batch *batch = KB_CONTAINER(node, kc_producer_batch, age);
         bool is_over = batch->created_us + producer->delivery_timeout_us <= now_us;

@@ -55,8 +55,12 @@ typedef struct sim_workload {
     void (*check)(sim_world *sim);
     /** After each instant: what must hold at any time. */
     void (*watch)(sim_world *sim);
+    /** Hosts are about to go, also after a failure: give back what is held of them. */
+    void (*release)(sim_world *sim);
     /** Hosts are gone: free the state. */
     void (*finish)(sim_world *sim);
+    /** How far it is, for the trace of a run that failed. */
+    void (*tell)(sim_world *sim);
 } sim_workload;
 
 struct sim_world {

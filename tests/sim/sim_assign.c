@@ -233,6 +233,21 @@ static void check(sim_world *sim)
         sim_seen_check(sim, &state->readers[i].seen);
 }
 
+static void release(sim_world *sim)
+{
+    assign_state *state = sim->state;
+    for (int i = 0; i < state->count; i++)
+        while (state->readers[i].held_count > 0)
+            free_one(&state->readers[i]);
+}
+
+static void tell(sim_world *sim)
+{
+    assign_state *state = sim->state;
+    for (int i = 0; i < state->count; i++)
+        sim_seen_tell(sim, &state->readers[i].seen);
+}
+
 static void finish(sim_world *sim)
 {
     assign_state *state = sim->state;
@@ -250,5 +265,7 @@ const sim_workload sim_assign = {
     .is_done = is_done,
     .check = check,
     .watch = sim_producers_watch,
+    .release = release,
     .finish = finish,
+    .tell = tell,
 };

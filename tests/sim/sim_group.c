@@ -410,13 +410,24 @@ static void check(sim_world *sim)
             end_member(&state->members[i]);
 }
 
+static void release(sim_world *sim)
+{
+    group_state *state = sim->state;
+    for (int i = 0; i < state->member_count; i++)
+        free_held(&state->members[i]);
+}
+
+static void tell(sim_world *sim)
+{
+    const group_state *state = sim->state;
+    sim_seen_tell(sim, &state->seen);
+}
+
 static void finish(sim_world *sim)
 {
     group_state *state = sim->state;
     if (state) {
         kn_timer_stop(sim->loop, &state->change_timer);
-        for (int i = 0; i < state->member_count; i++)
-            free_held(&state->members[i]);
         sim_seen_free(&state->seen);
     }
     free(state);
@@ -431,5 +442,7 @@ const sim_workload sim_group = {
     .is_done = is_done,
     .check = check,
     .watch = watch,
+    .release = release,
     .finish = finish,
+    .tell = tell,
 };

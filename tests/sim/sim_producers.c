@@ -152,7 +152,8 @@ static void configure(sim_producer *producer, kc_config *config)
     sim_world *sim = producer->sim;
     producer->request_ms = sim_between(sim, 500, 30000);
     int64_t linger_ms = sim_chance(sim, 50) ? sim_between(sim, 0, 5) : sim_between(sim, 0, 500);
-    producer->delivery_ms = producer->request_ms + linger_ms + sim_between(sim, 0, 100000);
+    producer->delivery_ms =
+        producer->request_ms + linger_ms + sim_between(sim, 0, sim_chance(sim, 50) ? 1000 : 100000);
     producer->interval_us = sim_between(sim, 1000, 200000);
     producer->acks = -1;
     sim_set(sim, config, "request.timeout.ms", "%lld", (long long)producer->request_ms);

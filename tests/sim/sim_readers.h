@@ -27,6 +27,8 @@ bool sim_seen_add(sim_world *sim, sim_seen *seen, int64_t offset, kc_bytes key, 
 void sim_seen_check(sim_world *sim, sim_seen_table *table);
 /** Has everything up to the high watermarks come? */
 bool sim_seen_all(const sim_world *sim, const sim_seen_table *table);
+/** Print how far it is. */
+void sim_seen_tell(const sim_world *sim, const sim_seen_table *table);
 void sim_seen_free(sim_seen_table *table);
 
 #endif

@@ -312,8 +312,10 @@ static void explain_line(kc_bytes line, void *user)
 }
 
 /** What each client waits for, where the run ended. */
-static void explain(const sim_world *sim)
+static void explain(sim_world *sim)
 {
+    if (sim->workload->tell && sim->state)
+        sim->workload->tell(sim);
     for (int i = 0; i < sim->host_count; i++)
         if (sim->hosts[i] && kc_client_explain(sim->hosts[i]->client, explain_line, sim->hosts[i]))
             return;
@@ -321,6 +323,8 @@ static void explain(const sim_world *sim)
 
 static void close_world(sim_world *sim)
 {
+    if (sim->workload->release && sim->state)
+        sim->workload->release(sim);
     for (int i = 0; i < sim->host_count; i++)
         if (sim->hosts[i])
             sim_host_kill(sim->hosts[i]);
