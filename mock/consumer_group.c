@@ -100,6 +100,20 @@ static int16_t check_fetch(const km_group *group, kc_bytes member_id, int32_t ep
     return epoch == member->now.epoch ? 0 : KC_E_STALE_MEMBER_EPOCH;
 }
 
+/** By LeaveGroup, as an administrator takes members out. */
+static int16_t leave_group(km_group *group, kc_bytes member_id, kc_bytes instance_id)
+{
+    const km_consumer_group *cg = group->impl;
+    km_consumer_member *member = instance_id.ptr ? km_consumer_member_static(cg, instance_id)
+                                                 : km_consumer_member_find(cg, member_id);
+    if (!member)
+        return KC_E_UNKNOWN_MEMBER_ID;
+    if (instance_id.ptr && member_id.len > 0 && !kc_bytes_equal(member->id, member_id))
+        return KC_E_FENCED_INSTANCE_ID;
+    km_consumer_member_fence(member);
+    return 0;
+}
+
 static void group_free(km_group *group)
 {
     km_consumer_group *cg = group->impl;
@@ -125,6 +139,7 @@ static const km_group_ops ops = {
     .check_commit = check_commit,
     .check_commit_partition = check_commit_partition,
     .check_fetch = check_fetch,
+    .leave = leave_group,
     .free = group_free,
 };
 

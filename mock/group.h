@@ -39,7 +39,8 @@ typedef struct km_group_ops {
                                       int32_t partition);
     /** May this member fetch them? OffsetFetch tells who asks since version 9: KIP-848's only. NULL: any. */
     int16_t (*check_fetch)(const km_group *group, kc_bytes member_id, int32_t member_epoch);
-    /** LeaveGroup for a member of a group that is not classic, as administrators do: its error. NULL: it can't. */
+    /** LeaveGroup for a member of a group that is not classic, as administrators do it: its error. NULL: no member is
+     * known to it. */
     int16_t (*leave)(km_group *group, kc_bytes member_id, kc_bytes instance_id);
     /** Members and timers; nothing is answered any more. */
     void (*free)(km_group *group);

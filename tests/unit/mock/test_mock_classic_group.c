@@ -377,6 +377,33 @@ START_TEST(who_does_not_sync_in_time_is_out)
 }
 END_TEST
 
+START_TEST(who_waits_for_an_assignment_needs_no_heartbeats_until_it_has_it)
+{
+    mock_world *world;
+    joiner all[2];
+    groups_world(&world, all, 2);
+    stable(all, 2);
+    send_join(&all[0]);
+    send_join(&all[1]);
+    ck_assert_int_eq(take_join(&all[0]), 0);
+    ck_assert_int_eq(take_join(&all[1]), 0);
+    send_sync(&all[1]);
+    for (int i = 0; i < 3; i++) {
+        mock_run(world, 9000);
+        ck_assert_int_eq(heartbeat(&all[0]), 0);
+    }
+    send_assignments(&all[0], all, 2);
+    ck_assert_int_eq(take_sync(&all[0], "0"), 0);
+    ck_assert_int_eq(take_sync(&all[1], "1"), 0);
+    mock_run(world, 9000);
+    ck_assert_int_eq(heartbeat(&all[0]), 0);
+    mock_run(world, 1100);
+    ck_assert_int_eq(heartbeat(&all[0]), KC_E_REBALANCE_IN_PROGRESS);
+    ck_assert_int_eq(heartbeat(&all[1]), KC_E_UNKNOWN_MEMBER_ID);
+    mock_free(world);
+}
+END_TEST
+
 START_TEST(an_id_nobody_joins_with_is_forgotten)
 {
     mock_world *world;
@@ -565,6 +592,26 @@ START_TEST(a_static_member_stays_while_it_does_not_join_until_its_session_is_ove
     mock_run(world, 1100);
     ck_assert_int_eq(take_join(&all[0]), 0);
     ck_assert_int_eq(all[0].members, 1);
+    mock_free(world);
+}
+END_TEST
+
+START_TEST(a_static_member_that_lives_but_does_not_join_is_in_the_next_generation_too)
+{
+    mock_world *world;
+    joiner all[2];
+    groups_world(&world, all, 2);
+    all[0].instance_id = "a";
+    all[1].instance_id = "b";
+    stable(all, 2);
+    send_join(&all[0]);
+    for (int i = 0; i < 7; i++) {
+        mock_run(world, 9000);
+        ck_assert_int_eq(heartbeat(&all[1]),
+                         i < 6 ? KC_E_REBALANCE_IN_PROGRESS : KC_E_ILLEGAL_GENERATION);
+    }
+    ck_assert_int_eq(take_join(&all[0]), 0);
+    ck_assert_int_eq(all[0].members, 2);
     mock_free(world);
 }
 END_TEST

@@ -2,6 +2,7 @@
  * Offsets that groups commit, and groups as an administrator sees them. */
 #include "mock/classic_group.h"
 #include "mock/group_offsets.h"
+#include "protocol/frame.h"
 #include "tests/unit/mock/mock_world.h"
 
 #include <check.h>
@@ -489,5 +490,105 @@ START_TEST(an_empty_group_is_deleted_with_its_offsets)
     ck_assert_int_eq(response->results.items[0].error_code, 0);
     ck_assert_ptr_null(km_group_find(world->cluster, KC_STR(GROUP)));
     mock_free(world);
+}
+END_TEST
+
+START_TEST(a_group_of_another_kind_is_no_classic_one_but_its_members_can_be_taken_out)
+{
+    mock_world *world = offsets_world();
+    kp_consumer_group_heartbeat_req join;
+    kc_bytes topics[] = {KC_STR("t")};
+    mock_defaults(KP_API_CONSUMER_GROUP_HEARTBEAT, &join);
+    join.group_id = KC_STR(GROUP);
+    join.member_id = KC_STR("m");
+    join.rebalance_timeout_ms = 10000;
+    join.subscribed_topic_names.items = topics;
+    join.subscribed_topic_names.count = 1;
+    join.topic_partitions.count = 0;
+    const kp_consumer_group_heartbeat_resp *joined =
+        mock_ask(coordinator(world), KP_API_CONSUMER_GROUP_HEARTBEAT, 1, &join);
+    ck_assert_int_eq(joined->error_code, 0);
+    committer by = nobody;
+    by.member_id = "m";
+    by.generation = joined->member_epoch;
+    ck_assert_int_eq(commit(world, &by, "t", 0, 1), 0);
+    by.version = 8;
+    ck_assert_int_eq(commit(world, &by, "t", 0, 1), KC_E_UNSUPPORTED_VERSION);
+    const kp_describe_groups_resp_group *group = describe(world, GROUP, 6);
+    ck_assert_int_eq(group->error_code, KC_E_GROUP_ID_NOT_FOUND);
+    ck_assert(kc_bytes_equal(group->error_message, KC_STR("Group g is not a classic group.")));
+    ck_assert(
+        kc_bytes_equal(list(world, NULL, NULL)->groups.items[0].group_type, KC_STR("consumer")));
+    leave(world, "m");
+    ck_assert(km_group_is_empty(km_group_find(world->cluster, KC_STR(GROUP))));
+    /* Empty it becomes what its next member is. */
+    member(world, "consumer", true);
+    ck_assert_int_eq(describe(world, GROUP, 6)->error_code, 0);
+    ck_assert(km_group_offset_get(km_group_find(world->cluster, KC_STR(GROUP)), KC_STR("t"), 0));
+    mock_free(world);
+}
+END_TEST
+
+/* ---- little memory ---- */
+
+/** Send with so much memory for the broker; what it answers is not looked at. */
+static void ask_starved(mock_world *world, int16_t api_key, int16_t version, const void *request,
+                        size_t bytes)
+{
+    kb_mem own;
+    kb_buf out;
+    kp_fault fault = {0};
+    mock_link *link = mock_link_new(world, 1);
+    kb_mem_init(&own, NULL, 0);
+    kb_buf_init(&out, &own, 0);
+    ck_assert_int_eq(kp_frame_request(kp_api_by_key(api_key), version, 7, KC_STR("test"), request,
+                                      &out, NULL, &fault),
+                     KC_OK);
+    world->mem.limit = world->mem.used + bytes;
+    mock_send_bytes(link, kb_buf_bytes(&out));
+    world->mem.limit = SIZE_MAX;
+    kb_buf_cleanup(&out);
+    ck_assert(mock_is_closed(link) || km_conn_output(mock_conn(link)).len > 0);
+    mock_link_free(link);
+}
+
+static void ask_all_starved(mock_world *world, size_t bytes)
+{
+    kp_offset_commit_req_partition partitions[] = {
+        {.partition_index = 0, .committed_offset = 1, .committed_leader_epoch = -1},
+        {.partition_index = 1, .committed_offset = 2, .committed_leader_epoch = -1}};
+    kp_offset_commit_req_topic topic = {.name = KC_STR("t"), .partitions = {partitions, 2}};
+    kp_offset_commit_req commits;
+    kp_offset_fetch_req_group group = {.group_id = KC_STR("simple"), .topics = {.count = -1}};
+    kp_offset_fetch_req fetches;
+    kp_list_groups_req lists;
+    kp_describe_groups_req describes;
+    kc_bytes names[] = {KC_STR(GROUP), KC_STR("simple"), KC_STR("none")};
+    mock_defaults(KP_API_OFFSET_COMMIT, &commits);
+    commits.group_id = KC_STR("simple");
+    commits.topics.items = &topic;
+    commits.topics.count = 1;
+    mock_defaults(KP_API_OFFSET_FETCH, &fetches);
+    fetches.groups.items = &group;
+    fetches.groups.count = 1;
+    mock_defaults(KP_API_LIST_GROUPS, &lists);
+    mock_defaults(KP_API_DESCRIBE_GROUPS, &describes);
+    describes.groups.items = names;
+    describes.groups.count = 3;
+    ask_starved(world, KP_API_OFFSET_COMMIT, 9, &commits, bytes);
+    ask_starved(world, KP_API_OFFSET_FETCH, 9, &fetches, bytes);
+    ask_starved(world, KP_API_LIST_GROUPS, 5, &lists, bytes);
+    ask_starved(world, KP_API_DESCRIBE_GROUPS, 6, &describes, bytes);
+}
+
+START_TEST(without_memory_a_connection_closes_and_the_groups_stay)
+{
+    for (size_t bytes = 0; bytes < 12288; bytes += 64) {
+        mock_world *world = offsets_world();
+        member(world, "consumer", true);
+        ask_all_starved(world, bytes);
+        ck_assert_int_eq(describe(world, GROUP, 6)->members.count, 1);
+        mock_free(world);
+    }
 }
 END_TEST
