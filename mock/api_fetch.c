@@ -377,6 +377,7 @@ static bool read_all(fetch *all)
         item *it = &all->items[i];
         if (!it->partition) {
             km_fetch_refuse(&it->out, request->error ? request->error : it->error);
+            it->out.aborted_transactions.count = 0; /* not null, as in a broker's answer */
             is_urgent |= it->out.error_code == KC_E_INCONSISTENT_TOPIC_ID;
             continue;
         }

@@ -2,7 +2,6 @@
  * Where logs begin and end: ListOffsets, OffsetForLeaderEpoch, DeleteRecords; and who wrote: DescribeProducers. */
 #include "mock/api.h"
 #include "mock/producer_state.h"
-#include "protocol/base/text.h"
 #include "protocol/wire.h"
 
 /** Times that are none (KIP-79, KIP-734, KIP-405, KIP-1005, KIP-1023). */
@@ -176,9 +175,9 @@ static int16_t list_offset(const km_request *request, const km_partition *partit
     return 0;
 }
 
-/** Each partition asked for with its first answer: the same one twice is refused, both times. */
+/** Each partition asked for with its answer. The same one twice is refused, and is in the answer once. */
 static bool note_asked(km_request *request, kb_map *seen, kc_bytes topic,
-                       kp_list_offsets_resp_partition *out)
+                       kp_list_offsets_resp_partition *out, bool *is_first)
 {
     uint8_t *bytes = km_request_alloc(request, topic.len + 4, 1);
     if (!bytes)
@@ -188,10 +187,10 @@ static bool note_asked(km_request *request, kb_map *seen, kc_bytes topic,
         memcpy(bytes + 4, topic.ptr, topic.len);
     kc_bytes key = kc_span(bytes, topic.len + 4);
     kp_list_offsets_resp_partition *before = kb_map_get(seen, key);
+    *is_first = !before;
     if (!before)
         return kb_map_put(seen, key, out) == KC_OK;
     before->error_code = KC_E_INVALID_REQUEST;
-    out->error_code = KC_E_INVALID_REQUEST;
     return true;
 }
 
@@ -206,20 +205,22 @@ static bool prepare_list(km_request *request, kb_map *seen, kp_list_offsets_resp
         const kp_list_offsets_req_topic *topic = &asked->topics.items[i];
         kp_list_offsets_resp_topic *of_topic = &out->topics.items[i];
         of_topic->name = topic->name;
-        of_topic->partitions.count = topic->partitions.count;
         of_topic->partitions.items = km_request_alloc(request, (size_t)topic->partitions.count,
                                                       sizeof *of_topic->partitions.items);
+        if (!of_topic->partitions.items)
+            return false;
         for (int32_t j = 0; j < topic->partitions.count; j++) {
-            kp_list_offsets_resp_partition *item = &of_topic->partitions.items[j];
-            if (!of_topic->partitions.items)
-                return false;
+            kp_list_offsets_resp_partition *item =
+                &of_topic->partitions.items[of_topic->partitions.count];
+            bool is_first = false;
             *item = (kp_list_offsets_resp_partition){.partition_index =
                                                          topic->partitions.items[j].partition_index,
                                                      .timestamp = KP_NO_TIMESTAMP,
                                                      .offset = -1,
                                                      .leader_epoch = -1};
-            if (!note_asked(request, seen, topic->name, item))
+            if (!note_asked(request, seen, topic->name, item, &is_first))
                 return false;
+            of_topic->partitions.count += is_first;
         }
     }
     return out->topics.items;
@@ -228,9 +229,13 @@ static bool prepare_list(km_request *request, kb_map *seen, kp_list_offsets_resp
 static void list_topic(km_request *request, const kp_list_offsets_req_topic *topic,
                        kp_list_offsets_resp_topic *out)
 {
-    for (int32_t i = 0; i < topic->partitions.count; i++) {
+    int32_t at = 0;
+    for (int32_t i = 0; i < topic->partitions.count && at < out->partitions.count; i++) {
         const kp_list_offsets_req_partition *wanted = &topic->partitions.items[i];
-        kp_list_offsets_resp_partition *item = &out->partitions.items[i];
+        kp_list_offsets_resp_partition *item = &out->partitions.items[at];
+        if (item->partition_index != wanted->partition_index)
+            continue; /* it was there before */
+        at++;
         if (item->error_code)
             continue;
         const km_partition *partition =
@@ -302,18 +307,6 @@ km_action km_api_offset_for_leader_epoch(km_request *request, const void *messag
 
 /* ---- DeleteRecords ---- */
 
-/** Not set is "delete". */
-static bool may_delete(const km_topic *topic)
-{
-    const km_config *config = km_topic_config(topic, "cleanup.policy");
-    kc_bytes rest = config ? config->value : KC_STR("delete");
-    kc_bytes piece;
-    while (kb_text_split(&rest, ',', &piece))
-        if (kb_text_is(kb_text_trim(piece), "delete"))
-            return true;
-    return false;
-}
-
 static int16_t delete_records(const km_request *request, km_partition *partition, int64_t offset)
 {
     int16_t error = km_check_leader(request, partition, -1);
@@ -323,7 +316,7 @@ static int16_t delete_records(const km_request *request, km_partition *partition
         return KC_E_INVALID_TOPIC_EXCEPTION;
     if (error)
         return error;
-    if (!may_delete(partition->topic))
+    if (!km_topic_has_policy(partition->topic, "delete"))
         return KC_E_POLICY_VIOLATION;
     if (offset == HIGH_WATERMARK)
         offset = partition->log.high_watermark;

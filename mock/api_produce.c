@@ -7,6 +7,7 @@
 #include "mock/api.h"
 #include "mock/produce_batch.h"
 #include "mock/producer_state.h"
+#include "mock/retention.h"
 #include "protocol/base/text.h"
 
 #define ACKS_ALL (-1)
@@ -66,7 +67,8 @@ static void look(km_request *request, const kp_produce_req_topic_data *topic,
         return;
     }
     it->lead_error = error;
-    it->out->error_code = km_produce_batch_read(asked->records, request->version, &it->batch);
+    it->out->error_code =
+        km_produce_batch_read(request, asked->records, &it->batch, &it->out->error_message);
 }
 
 /** Errors that refuse the whole request. */
@@ -104,6 +106,17 @@ static int64_t min_in_sync(const km_partition *partition)
     return wanted < partition->replica_count ? wanted : partition->replica_count;
 }
 
+/** An error that older clients try again, too. */
+static int16_t not_verified(km_request *request, const item *it, int16_t error)
+{
+    const char *text = kb_arena_printf(
+        &request->arena,
+        "Unable to verify the partition has been added to the transaction. Underlying error: %s",
+        kc_err_name((kc_err)error));
+    it->out->error_message = text ? kc_str(text) : KC_NULL;
+    return KC_E_NOT_ENOUGH_REPLICAS;
+}
+
 /** The coordinator must know that this partition is part of the transaction (KIP-890). */
 static int16_t check_transaction(km_request *request, const item *it)
 {
@@ -123,9 +136,9 @@ static int16_t check_transaction(km_request *request, const item *it)
     case KC_E_COORDINATOR_LOAD_IN_PROGRESS:
     case KC_E_COORDINATOR_NOT_AVAILABLE:
     case KC_E_NOT_COORDINATOR:
-        return KC_E_NOT_ENOUGH_REPLICAS; /* which older clients try again, too */
+        return not_verified(request, it, error);
     case KC_E_CONCURRENT_TRANSACTIONS:
-        return is_old ? KC_E_NOT_ENOUGH_REPLICAS : error;
+        return is_old ? not_verified(request, it, error) : error;
     default:
         return error;
     }
@@ -417,8 +430,20 @@ static produce *prepare(km_request *request)
 static void tell_readers(produce *all)
 {
     for (int32_t i = 0; i < all->count; i++)
-        if (all->items[i].is_appended)
+        if (all->items[i].is_appended) {
             km_partition_appended(all->items[i].partition);
+            km_partition_retain(all->items[i].partition);
+        }
+}
+
+/** A broker stumbles over them while it reads the request. */
+static bool has_null_records(const kp_produce_req *asked)
+{
+    for (int32_t i = 0; i < asked->topic_data.count; i++)
+        for (int32_t j = 0; j < asked->topic_data.items[i].partition_data.count; j++)
+            if (!asked->topic_data.items[i].partition_data.items[j].records.ptr)
+                return true;
+    return false;
 }
 
 static km_action answer_none(const produce *all)
@@ -433,7 +458,7 @@ km_action km_api_produce(km_request *request, const void *message, void *respons
 {
     (void)response;
     const kp_produce_req *asked = message;
-    produce *all = prepare(request);
+    produce *all = has_null_records(asked) ? NULL : prepare(request);
     if (!all)
         return KM_CLOSE;
     int16_t refused = check_all(request, all);

@@ -2,7 +2,6 @@
  * What a broker asks of a batch before it stores it. */
 #include "mock/produce_batch.h"
 
-#include "protocol/base/text.h"
 #include "protocol/crc32c.h"
 #include "protocol/wire.h"
 
@@ -10,27 +9,49 @@
 #define SEGMENT_BYTES         1073741824 /* segment.bytes */
 #define TIMESTAMP_AFTER_MS    3600000    /* message.timestamp.after.max.ms */
 #define ZSTD_VERSION          7          /* Produce that may carry zstd (KIP-110) */
+#define RECORD_OVERHEAD       14         /* shortest record a length may claim */
 #define DECOMPRESSED_SIZE_MAX ((size_t)256 << 20)
 
 /* ---- the first look ---- */
 
-int16_t km_produce_batch_read(kc_bytes records, int16_t version, kp_batch *batch_out)
+/** Not even the beginning of a batch. */
+static int16_t corrupt(km_request *request, kc_bytes records, kc_bytes *text_out)
 {
-    kc_bytes rest = records.ptr ? records : KC_STR("");
+    int32_t length = (int32_t)kp_load32(records.ptr + KP_BATCH_AT_LENGTH);
+    int magic = (int8_t)records.ptr[KP_BATCH_AT_MAGIC];
+    const char *text = NULL;
+    if (length < RECORD_OVERHEAD)
+        text = kb_arena_printf(&request->arena,
+                               "Record size %d is less than the minimum record overhead (%d)",
+                               length, RECORD_OVERHEAD);
+    else if (magic < 0 || magic > 2)
+        text = kb_arena_printf(&request->arena, "Invalid magic found in record: %d", magic);
+    *text_out = text ? kc_str(text) : KC_NULL;
+    return KC_E_CORRUPT_MESSAGE;
+}
+
+int16_t km_produce_batch_read(km_request *request, kc_bytes records, kp_batch *batch_out,
+                              kc_bytes *text_out)
+{
+    kc_bytes rest = records;
     *batch_out = (kp_batch){0};
     kc_err err = kp_batch_next(&rest, false, batch_out);
     if (err == KC_ERR_END || err == KC_ERR_UNSUPPORTED)
         return KC_E_INVALID_RECORD;
     if (!batch_out->bytes.ptr)
-        return KC_E_CORRUPT_MESSAGE;
-    if (version < ZSTD_VERSION && kp_batch_codec(batch_out) == KP_CODEC_ZSTD)
+        return corrupt(request, records, text_out);
+    if (request->version < ZSTD_VERSION && kp_batch_codec(batch_out) == KP_CODEC_ZSTD)
         return KC_E_UNSUPPORTED_COMPRESSION_TYPE;
-    rest = kc_span(records.ptr + batch_out->bytes.len, records.len - batch_out->bytes.len);
+    if (request->version < ZSTD_VERSION && kp_batch_codec(batch_out) >= KP_CODEC_COUNT)
+        return KC_E_UNKNOWN_SERVER_ERROR;
+    kc_bytes behind =
+        kc_span(records.ptr + batch_out->bytes.len, records.len - batch_out->bytes.len);
     kp_batch second = {0};
+    rest = behind;
     err = kp_batch_next(&rest, false, &second);
     if (err == KC_ERR_END)
         return 0;
-    return err == KC_ERR_MALFORMED && !second.bytes.ptr ? KC_E_CORRUPT_MESSAGE
+    return err == KC_ERR_MALFORMED && !second.bytes.ptr ? corrupt(request, behind, text_out)
                                                         : KC_E_INVALID_RECORD;
 }
 
@@ -75,23 +96,12 @@ typedef struct record_rules {
     int64_t after_ms;
 } record_rules;
 
-static bool is_compacted(const km_topic *topic)
-{
-    const km_config *config = km_topic_config(topic, "cleanup.policy");
-    kc_bytes rest = config ? config->value : KC_NULL;
-    kc_bytes piece;
-    while (kb_text_split(&rest, ',', &piece))
-        if (kb_text_is(kb_text_trim(piece), "compact"))
-            return true;
-    return false;
-}
-
 static record_rules rules_of(const km_partition *partition, const kp_batch *batch)
 {
     const km_topic *topic = partition->topic;
     return (record_rules){
         .partition = partition,
-        .needs_key = is_compacted(topic),
+        .needs_key = km_topic_has_policy(topic, "compact"),
         .is_append_time = km_topic_config_is(topic, "message.timestamp.type", "LogAppendTime"),
         .came_with_append_time = batch->attributes & KP_ATTR_LOG_APPEND_TIME,
         .now_ms = topic->cluster->wall_ms,
@@ -125,15 +135,23 @@ static kc_bytes explain(km_request *request, const record_rules *rules, const kp
     if (error == KC_E_INVALID_RECORD)
         text = kb_arena_printf(
             &request->arena,
-            "Compacted topic cannot accept message without key in topic partition %s-%d.",
+            "Compacted topic cannot accept message without key in topic partition %s-%d",
             rules->partition->topic->name, rules->partition->index);
     else if (rules->is_append_time || record->timestamp == KP_NO_TIMESTAMP)
-        text = "Invalid timestamp type in message. Producer should not set timestamp type to "
-               "LogAppendTime.";
+        text = kb_arena_printf(
+            &request->arena,
+            "Invalid timestamp type in message DefaultRecord(offset=%lld, timestamp=%lld, key=%zu "
+            "bytes, value=%zu bytes). Producer should not set timestamp type to LogAppendTime.",
+            (long long)record->offset, (long long)record->timestamp, record->key.len,
+            record->value.len);
     else
-        text = kb_arena_printf(&request->arena,
-                               "Timestamp %lld of message with offset %lld is out of range.",
-                               (long long)record->timestamp, (long long)record->offset);
+        text = kb_arena_printf(
+            &request->arena,
+            "Timestamp %lld of message with offset %lld is out of range. The timestamp should be "
+            "within [%lld, %lld]",
+            (long long)record->timestamp, (long long)record->offset,
+            (long long)((uint64_t)rules->now_ms - (uint64_t)rules->before_ms),
+            (long long)((uint64_t)rules->now_ms + (uint64_t)rules->after_ms));
     return text ? kc_str(text) : KC_NULL;
 }
 
@@ -170,6 +188,23 @@ static bool walk(km_request *request, const record_rules *rules, const kp_batch 
     return err == KC_ERR_END;
 }
 
+static kc_bytes list_errors(km_request *request, const kp_produce_resp_record_error *errors,
+                            int32_t count)
+{
+    const char *text = "";
+    for (int32_t i = 0; errors && text && i < count && i < 3; i++)
+        text = kb_arena_printf(
+            &request->arena, "%s%sRecordError(batchIndex=%d, message='" KC_FMT "')", text,
+            i > 0 ? ", " : "", errors[i].batch_index, KC_ARG(errors[i].batch_index_error_message));
+    if (text)
+        text = kb_arena_printf(
+            &request->arena,
+            "One or more records have been rejected due to %d record errors in total, and only "
+            "showing the first three errors at most: [%s]",
+            count, text);
+    return text ? kc_str(text) : KC_NULL;
+}
+
 static int16_t refuse(km_request *request, const record_rules *rules, const kp_batch *batch,
                       kc_bytes plain, findings *found, kp_produce_resp_partition_response *out)
 {
@@ -181,14 +216,9 @@ static int16_t refuse(km_request *request, const record_rules *rules, const kp_b
         out->record_errors.items = errors;
         out->record_errors.count = count;
     }
-    const char *text =
-        is_timestamp
-            ? "One or more records have been rejected due to invalid timestamp"
-            : kb_arena_printf(&request->arena,
-                              "One or more records have been rejected due to %d record errors in "
-                              "total",
-                              count);
-    out->error_message = text ? kc_str(text) : KC_NULL;
+    out->error_message =
+        is_timestamp ? KC_STR("One or more records have been rejected due to invalid timestamp")
+                     : list_errors(request, errors, count);
     return is_timestamp ? KC_E_INVALID_TIMESTAMP : KC_E_INVALID_RECORD;
 }
 

@@ -5,8 +5,10 @@
 
 #include "mock/request.h"
 
-/** The first look, before it is known who leads: exactly one batch, of magic 2. 0 or Kafka's code. */
-int16_t km_produce_batch_read(kc_bytes records, int16_t version, kp_batch *batch_out);
+/** The first look, before it is known who leads: exactly one batch, of magic 2. 0 or Kafka's code, which goes with a
+ * text where a broker gives one. */
+int16_t km_produce_batch_read(km_request *request, kc_bytes records, kp_batch *batch_out,
+                              kc_bytes *text_out);
 
 /**
  * The rest: offsets, size, checksum, each record; timestamps become what the topic wants.

@@ -36,14 +36,14 @@ static km_producer *find(const km_partition *partition, int64_t producer_id)
 const km_producer *km_producer_find(const km_partition *partition, int64_t producer_id)
 {
     const km_producer *producer = find(partition, producer_id);
-    return producer && producer->epoch >= 0 ? producer : NULL;
+    return producer && producer->is_known ? producer : NULL;
 }
 
 const km_producer *km_producer_next(const km_partition *partition, size_t *pos)
 {
     const km_producer *producer = NULL;
     while (partition->producers && (producer = kb_map_next(&partition->producers->by_id, pos)) &&
-           producer->epoch < 0)
+           !producer->is_known)
         continue;
     return producer;
 }
@@ -110,6 +110,7 @@ int16_t km_producers_check(const km_partition *partition, const kp_batch *batch,
 
 static void forget(km_producer *producer)
 {
+    producer->is_known = false;
     producer->epoch = -1;
     producer->coordinator_epoch = -1;
     producer->last_timestamp = -1;
@@ -237,6 +238,7 @@ static void note(km_partition *partition, const km_entry *entry, bool is_replay)
         note_marker(partition->producers, producer, &batch, is_replay);
     else
         note_data(partition->producers, producer, &batch);
+    producer->is_known = true;
     producer->last_timestamp = batch.max_timestamp;
     producer->last_offset = entry->next_offset - 1;
 }

@@ -12,7 +12,8 @@
 /** One producer of a partition. */
 typedef struct km_producer {
     int64_t id;
-    int16_t epoch; /**< -1: nothing of it is in the log */
+    bool is_known; /**< false: nothing of it is in the log */
+    int16_t epoch;
     int32_t coordinator_epoch;
     int64_t last_timestamp;
     int64_t txn_first_offset; /**< of its open transaction; -1: none */

@@ -22,6 +22,17 @@ bool km_topic_config_is(const km_topic *topic, const char *name, const char *val
     return config && kc_bytes_equal(config->value, kc_str(value));
 }
 
+bool km_topic_has_policy(const km_topic *topic, const char *policy)
+{
+    const km_config *config = km_topic_config(topic, "cleanup.policy");
+    kc_bytes rest = config ? config->value : KC_STR("delete");
+    kc_bytes piece;
+    while (kb_text_split(&rest, ',', &piece))
+        if (kb_text_is(kb_text_trim(piece), policy))
+            return true;
+    return false;
+}
+
 kc_err km_configs_set(kb_map *configs, kb_mem *mem, kc_bytes name, kc_bytes value)
 {
     km_config *config = NULL;

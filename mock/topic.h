@@ -59,6 +59,8 @@ const km_config *km_topic_config(const km_topic *topic, const char *name);
 /** As a number; `fallback`: not set, or no number. */
 int64_t km_topic_config_i64(const km_topic *topic, const char *name, int64_t fallback);
 bool km_topic_config_is(const km_topic *topic, const char *name, const char *value);
+/** Is "delete", or "compact", in its cleanup.policy? */
+bool km_topic_has_policy(const km_topic *topic, const char *policy);
 /** Set, or take out with a null value. KC_ERR_NOMEM. */
 KC_NODISCARD kc_err km_configs_set(kb_map *configs, kb_mem *mem, kc_bytes name, kc_bytes value);
 void km_configs_cleanup(kb_map *configs, kb_mem *mem);

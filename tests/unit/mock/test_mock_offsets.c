@@ -158,9 +158,9 @@ START_TEST(epochs_are_checked_and_a_partition_asked_for_twice_is_refused)
     const kp_list_offsets_resp *response =
         mock_ask(mock_link_new(world, 1), KP_API_LIST_OFFSETS, 11, &request);
     const kp_list_offsets_resp_partition *got = response->topics.items[0].partitions.items;
+    ck_assert_int_eq(response->topics.items[0].partitions.count, 2);
     ck_assert_int_eq(got[0].error_code, KC_E_INVALID_REQUEST);
     ck_assert_int_eq(got[1].error_code, KC_E_UNKNOWN_TOPIC_OR_PARTITION);
-    ck_assert_int_eq(got[2].error_code, KC_E_INVALID_REQUEST);
     mock_free(world);
 }
 END_TEST
