@@ -191,14 +191,11 @@ static void on_timer(kn_timer *timer)
         km_txn_markers_go_on(txn);
 }
 
-/** As a transaction that is complete, or being completed, takes one more order to end. */
+/** As a transaction that is complete takes a retry of its end. */
 static int16_t end_again(const km_txn *txn, bool is_commit)
 {
-    km_txn_state prepared = is_commit ? KM_TXN_PREPARE_COMMIT : KM_TXN_PREPARE_ABORT;
-    km_txn_state complete = is_commit ? KM_TXN_COMPLETE_COMMIT : KM_TXN_COMPLETE_ABORT;
-    return txn->state == prepared   ? KC_E_CONCURRENT_TRANSACTIONS
-           : txn->state == complete ? 0
-                                    : KC_E_INVALID_TXN_STATE;
+    bool is_same = txn->state == (is_commit ? KM_TXN_COMPLETE_COMMIT : KM_TXN_COMPLETE_ABORT);
+    return is_same ? 0 : KC_E_INVALID_TXN_STATE;
 }
 
 static int16_t end_v1(km_txn *txn, km_txn_producer producer, bool is_commit)
@@ -207,6 +204,8 @@ static int16_t end_v1(km_txn *txn, km_txn_producer producer, bool is_commit)
         return KC_E_INVALID_PRODUCER_ID_MAPPING;
     if (txn->producer.epoch != producer.epoch)
         return KC_E_PRODUCER_FENCED;
+    if (is_prepared(txn))
+        return KC_E_CONCURRENT_TRANSACTIONS;
     if (txn->state != KM_TXN_ONGOING)
         return end_again(txn, is_commit);
     prepare(txn, is_commit, txn->producer);
@@ -216,19 +215,18 @@ static int16_t end_v1(km_txn *txn, km_txn_producer producer, bool is_commit)
 static int16_t end_v2(km_txn *txn, km_txn_producer producer, bool is_commit,
                       km_txn_producer *producer_out)
 {
+    /* First of all: a client that was told its next epoch may use it before the markers are written. */
+    if (is_prepared(txn))
+        return KC_E_CONCURRENT_TRANSACTIONS;
     bool overflowed = txn->previous_producer_id == producer.id && producer.epoch == EPOCH_LAST &&
                       txn->producer.epoch == 0;
-    bool bumped = txn->producer.epoch == producer.epoch + 1;
-    bool is_current = txn->producer.epoch == producer.epoch;
     if (txn->producer.id != producer.id && !overflowed)
         return KC_E_INVALID_PRODUCER_ID_MAPPING;
     /* After an end the epoch before is a retry of it, the present one is the next order. */
-    bool is_valid = is_prepared(txn)   ? bumped
-                    : is_complete(txn) ? bumped || overflowed || is_current
-                                       : is_current;
-    if (!is_valid)
+    bool is_retry = is_complete(txn) && (overflowed || txn->producer.epoch == producer.epoch + 1);
+    if (!is_retry && txn->producer.epoch != producer.epoch)
         return KC_E_PRODUCER_FENCED;
-    if (is_prepared(txn) || (is_complete(txn) && (bumped || overflowed))) {
+    if (is_retry) {
         *producer_out = txn->producer;
         return end_again(txn, is_commit);
     }
@@ -298,10 +296,10 @@ int16_t km_txn_init(km_cluster *cluster, kc_bytes id, int32_t timeout_ms,
     km_txn *txn = open_txn(cluster, id);
     if (!txn)
         return KM_TXN_NO_MEMORY;
-    if (expected && !may_be(txn, expected))
-        return KC_E_PRODUCER_FENCED;
     if (is_prepared(txn))
         return KC_E_CONCURRENT_TRANSACTIONS;
+    if (expected && !may_be(txn, expected))
+        return KC_E_PRODUCER_FENCED;
     if (txn->state == KM_TXN_ONGOING) {
         prepare_v2(txn, false);
         return KC_E_CONCURRENT_TRANSACTIONS;
@@ -403,6 +401,9 @@ int16_t km_txn_add(km_cluster *cluster, kc_bytes id, km_txn_producer producer,
                    const km_txn_part *parts, size_t count)
 {
     km_txn *txn = km_txn_find(cluster, id);
+    /* Here, other than for verifying, this is asked before who it is. */
+    if (id.len > 0 && txn && is_prepared(txn))
+        return KC_E_CONCURRENT_TRANSACTIONS;
     int16_t error = check_producer(txn, id, producer);
     error = error ? error : add_all(txn, parts, count);
     if (error)

@@ -353,8 +353,9 @@ START_TEST(while_the_markers_are_on_their_way_everything_else_waits)
     ck_assert_int_eq(txn_count_committed(topic->partitions[0]), 0);
     who retry = first;
     ck_assert_int_eq(txn_end_at(world, 5, &retry, true), KC_E_CONCURRENT_TRANSACTIONS);
-    ck_assert_int_eq(txn_end_at(world, 5, &retry, false), KC_E_INVALID_TXN_STATE);
-    ck_assert_int_eq(txn_end_at(world, 5, &second, true), KC_E_PRODUCER_FENCED);
+    ck_assert_int_eq(txn_end_at(world, 5, &retry, false), KC_E_CONCURRENT_TRANSACTIONS);
+    ck_assert_int_eq(txn_end_at(world, 5, &second, false), KC_E_CONCURRENT_TRANSACTIONS);
+    ck_assert_int_eq(txn_end_at(world, 4, &first, true), KC_E_PRODUCER_FENCED);
     ck_assert_int_eq(txn_add(world, second, "t", 0), KC_E_CONCURRENT_TRANSACTIONS);
     ck_assert_int_eq(txn_produce(world, 13, second, 0), KC_E_CONCURRENT_TRANSACTIONS);
     ck_assert_int_eq(txn_produce(world, 11, second, 0), KC_E_NOT_ENOUGH_REPLICAS);
@@ -368,7 +369,7 @@ START_TEST(while_the_markers_are_on_their_way_everything_else_waits)
     /* Protocol 1 waits too. */
     ck_assert_int_eq(txn_end_at(world, 4, &second, false), 0);
     ck_assert_int_eq(txn_end_at(world, 4, &second, false), KC_E_CONCURRENT_TRANSACTIONS);
-    ck_assert_int_eq(txn_end_at(world, 4, &second, true), KC_E_INVALID_TXN_STATE);
+    ck_assert_int_eq(txn_end_at(world, 4, &second, true), KC_E_CONCURRENT_TRANSACTIONS);
     mock_run(world, 50);
     ck_assert_int_eq(txn_end_at(world, 4, &second, false), 0);
     mock_free(world);
