@@ -98,8 +98,8 @@ int16_t txn_add_offsets(mock_world *world, who producer, const char *group)
     return response->error_code;
 }
 
-int16_t txn_commit_offset_at(mock_world *world, int16_t version, who producer, const char *group,
-                             int64_t offset, int32_t generation)
+int16_t txn_commit_offset_as(mock_world *world, int16_t version, who producer, const char *group,
+                             int64_t offset, const txn_member *member)
 {
     kp_txn_offset_commit_req request;
     kp_txn_offset_commit_req_partition part = {.committed_offset = offset,
@@ -113,8 +113,10 @@ int16_t txn_commit_offset_at(mock_world *world, int16_t version, who producer, c
     request.group_id = kc_str(group);
     request.producer_id = producer.id;
     request.producer_epoch = producer.epoch;
-    if (version >= 3)
-        request.generation_id = generation;
+    if (version >= 3) {
+        request.generation_id = member->generation;
+        request.member_id = member->id;
+    }
     request.topics.items = &topic;
     request.topics.count = 1;
     const kp_txn_offset_commit_resp *response =
@@ -122,6 +124,13 @@ int16_t txn_commit_offset_at(mock_world *world, int16_t version, who producer, c
                  version, &request);
     ck_assert_int_eq(response->topics.count, 1);
     return response->topics.items[0].partitions.items[0].error_code;
+}
+
+int16_t txn_commit_offset_at(mock_world *world, int16_t version, who producer, const char *group,
+                             int64_t offset, int32_t generation)
+{
+    const txn_member member = {KC_STR(""), generation};
+    return txn_commit_offset_as(world, version, producer, group, offset, &member);
 }
 
 int16_t txn_produce_as(mock_world *world, int16_t version, const char *topic, int32_t index,

@@ -22,6 +22,14 @@ int16_t txn_add(mock_world *world, who producer, const char *topic, int32_t inde
 /** Version 5 changes the producer. */
 int16_t txn_end_at(mock_world *world, int16_t version, who *producer, bool is_commit);
 int16_t txn_add_offsets(mock_world *world, who producer, const char *group);
+/** A member of a group. */
+typedef struct txn_member {
+    kc_bytes id;
+    int32_t generation;
+} txn_member;
+/** An offset of partition 0. */
+int16_t txn_commit_offset_as(mock_world *world, int16_t version, who producer, const char *group,
+                             int64_t offset, const txn_member *member);
 int16_t txn_commit_offset_at(mock_world *world, int16_t version, who producer, const char *group,
                              int64_t offset, int32_t generation);
 int16_t txn_produce_as(mock_world *world, int16_t version, const char *topic, int32_t index,

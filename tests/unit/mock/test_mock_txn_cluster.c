@@ -5,6 +5,7 @@
 #include "tests/unit/mock/mock_txns.h"
 
 #include <check.h>
+#include <stdio.h>
 
 /* ---- offsets of groups ---- */
 
@@ -92,6 +93,55 @@ START_TEST(offsets_are_refused_where_the_group_or_the_topic_does_not_fit)
                      KC_E_UNKNOWN_TOPIC_OR_PARTITION);
     ck_assert_int_eq(response->topics.items[0].partitions.items[2].error_code,
                      KC_E_OFFSET_METADATA_TOO_LARGE);
+    mock_free(world);
+}
+END_TEST
+
+/** The only member of a new classic group, in its first generation. */
+static void join_alone(mock_world *world, const char *group, char *member_out, size_t cap)
+{
+    mock_link *link = mock_coordinator(world, KM_COORDINATOR_GROUP, group);
+    kp_join_group_req join;
+    kp_join_group_req_protocol protocol = {.name = KC_STR("range"), .metadata = KC_STR("x")};
+    mock_defaults(KP_API_JOIN_GROUP, &join);
+    join.group_id = kc_str(group);
+    join.session_timeout_ms = 30000;
+    join.rebalance_timeout_ms = 30000;
+    join.protocol_type = KC_STR("consumer");
+    join.protocols.items = &protocol;
+    join.protocols.count = 1;
+    const kp_join_group_resp *joined = mock_ask(link, KP_API_JOIN_GROUP, 3, &join);
+    ck_assert_int_eq(joined->error_code, 0);
+    ck_assert_int_eq(joined->generation_id, 1);
+    snprintf(member_out, cap, KC_FMT, KC_ARG(joined->member_id));
+    kp_sync_group_req sync;
+    mock_defaults(KP_API_SYNC_GROUP, &sync);
+    sync.group_id = kc_str(group);
+    sync.generation_id = 1;
+    sync.member_id = kc_str(member_out);
+    const kp_sync_group_resp *synced = mock_ask(link, KP_API_SYNC_GROUP, 2, &sync);
+    ck_assert_int_eq(synced->error_code, 0);
+}
+
+START_TEST(a_member_of_an_older_generation_commits_nothing)
+{
+    mock_world *world = mock_new(1);
+    char member[128];
+    mock_topic(world, "t", 1);
+    who producer = txn_init(world);
+    join_alone(world, "g", member, sizeof member);
+    const txn_member now = {kc_str(member), 1};
+    const txn_member before = {kc_str(member), 0};
+    const txn_member stranger = {KC_STR("somebody"), 1};
+    ck_assert_int_eq(txn_commit_offset_as(world, 5, producer, "g", 1, &now), 0);
+    ck_assert_int_eq(txn_commit_offset_as(world, 5, producer, "g", 2, &before),
+                     KC_E_ILLEGAL_GENERATION);
+    ck_assert_int_eq(txn_commit_offset_as(world, 5, producer, "g", 3, &stranger),
+                     KC_E_UNKNOWN_MEMBER_ID);
+    /* Clients of before KIP-447 do not say who they are. */
+    ck_assert_int_eq(txn_commit_offset_at(world, 2, producer, "g", 4, -1), 0);
+    ck_assert_int_eq(txn_end_at(world, 5, &producer, true), 0);
+    ck_assert_int_eq(committed_offset(world, "g"), 4);
     mock_free(world);
 }
 END_TEST
