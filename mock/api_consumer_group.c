@@ -96,9 +96,10 @@ static kc_err describe(km_request *request, const kp_consumer_group_describe_req
         refused = km_check_coordinator(request, KM_COORDINATOR_GROUP, group_id);
     if (refused)
         return (kc_err)refused;
-    if (asked->include_authorized_operations)
+    kc_err err = km_consumer_group_describe(request, group_id, out);
+    if (!err && asked->include_authorized_operations)
         out->authorized_operations = GROUP_OPERATIONS;
-    return km_consumer_group_describe(request, group_id, out);
+    return err;
 }
 
 km_action km_api_consumer_group_describe(km_request *request, const void *message, void *response)

@@ -74,6 +74,27 @@ static int16_t check_txn(const km_request *request, const kp_txn_offset_commit_r
     return km_txn_check_write(request->cluster, &write);
 }
 
+/** May it commit each of the partitions that are there (KIP-1251)? */
+static int16_t check_partitions(const km_request *request, const kp_txn_offset_commit_req *asked,
+                                const km_group *group)
+{
+    for (int32_t i = 0; group->ops->check_commit_partition && i < asked->topics.count; i++) {
+        const kp_txn_offset_commit_req_topic *from = &asked->topics.items[i];
+        const km_topic *topic = km_topic_by_name(request->cluster, from->name);
+        for (int32_t j = 0; topic && j < from->partitions.count; j++) {
+            int32_t index = from->partitions.items[j].partition_index;
+            if (index < 0 || index >= topic->partition_count ||
+                from->partitions.items[j].committed_metadata.len > METADATA_BYTES_MAX)
+                continue; // refused for that
+            int16_t error = group->ops->check_commit_partition(
+                group, asked->member_id, asked->generation_id, from->name, index);
+            if (error)
+                return error;
+        }
+    }
+    return 0;
+}
+
 /** May this member commit? A group that is not there begins with a commit of nobody's. */
 static int16_t check_group(const km_request *request, const kp_txn_offset_commit_req *asked,
                            km_group **group_out)
@@ -93,6 +114,7 @@ static int16_t check_group(const km_request *request, const kp_txn_offset_commit
         return KC_E_GROUP_ID_NOT_FOUND;
     int16_t error = group->ops->check_commit(group, asked->member_id, asked->group_instance_id,
                                              asked->generation_id, true);
+    error = error ? error : check_partitions(request, asked, group);
     return error == KC_E_STALE_MEMBER_EPOCH ? KC_E_ILLEGAL_GENERATION : error;
 }
 

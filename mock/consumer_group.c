@@ -80,13 +80,13 @@ static int16_t check_commit_partition(const km_group *group, kc_bytes member_id,
     const km_consumer_group *cg = group->impl;
     const km_consumer_member *member = km_consumer_member_find(cg, member_id);
     if (!member || epoch >= member->now.epoch)
-        return 0;
+        return 0; // check_commit() has seen to it
     const km_topic *topic = km_topic_by_name(group->cluster, topic_name);
     const km_owned *owned = NULL;
-    if (topic) {
+    if (topic)
         owned = km_partition_set_find(&member->now.assigned, topic->id, partition);
-        owned = owned ? owned : km_partition_set_find(&member->now.revoking, topic->id, partition);
-    }
+    if (topic && !owned)
+        owned = km_partition_set_find(&member->now.revoking, topic->id, partition);
     return owned && epoch >= owned->epoch ? 0 : KC_E_STALE_MEMBER_EPOCH;
 }
 
@@ -100,15 +100,14 @@ static int16_t check_fetch(const km_group *group, kc_bytes member_id, int32_t ep
     return epoch == member->now.epoch ? 0 : KC_E_STALE_MEMBER_EPOCH;
 }
 
-/** By LeaveGroup, as an administrator takes members out. */
-static int16_t leave_group(km_group *group, kc_bytes member_id, kc_bytes instance_id)
+static int16_t leave_by_admin(km_group *group, kc_bytes member_id, kc_bytes instance_id)
 {
-    const km_consumer_group *cg = group->impl;
+    km_consumer_group *cg = group->impl;
     km_consumer_member *member = instance_id.ptr ? km_consumer_member_static(cg, instance_id)
                                                  : km_consumer_member_find(cg, member_id);
     if (!member)
         return KC_E_UNKNOWN_MEMBER_ID;
-    if (instance_id.ptr && member_id.len > 0 && !kc_bytes_equal(member->id, member_id))
+    if (member_id.len > 0 && !kc_bytes_equal(member_id, member->id))
         return KC_E_FENCED_INSTANCE_ID;
     km_consumer_member_fence(member);
     return 0;
@@ -139,7 +138,7 @@ static const km_group_ops ops = {
     .check_commit = check_commit,
     .check_commit_partition = check_commit_partition,
     .check_fetch = check_fetch,
-    .leave = leave_group,
+    .leave = leave_by_admin,
     .free = group_free,
 };
 
@@ -187,6 +186,8 @@ static kc_err open_group(km_consumer_change *change, kc_bytes group_id)
     cg->group = group;
     kb_map_init(&cg->members, cluster->mem);
     kb_map_init(&cg->regexes, cluster->mem);
+    cg->epoch = 1;
+    cg->assignment_epoch = 1; // nobody has anything
     cg->assigned_us = INT64_MIN;
     cg->metadata_version = UINT64_MAX;
     cg->coordinator_epoch = partition ? partition->leader_epoch : -1;
@@ -209,9 +210,11 @@ static kc_err refuse(kp_consumer_group_heartbeat_resp *out, int code, const char
 }
 
 /** The consumer group, if it is one; `cg_out` NULL: one is to be made. */
-static kc_err find_group(km_request *request, kc_bytes group_id, bool may_make,
+static kc_err find_group(km_request *request, const kp_consumer_group_heartbeat_req *asked,
                          km_consumer_group **cg_out, kp_consumer_group_heartbeat_resp *out)
 {
+    kc_bytes group_id = asked->group_id;
+    bool may_make = asked->member_epoch == 0;
     km_group *group = km_group_find(request->cluster, group_id);
     *cg_out = group && group->type == KM_GROUP_CONSUMER ? group->impl : NULL;
     bool is_free = !group || group->type == KM_GROUP_NONE ||
@@ -220,7 +223,9 @@ static kc_err find_group(km_request *request, kc_bytes group_id, bool may_make,
         return KC_OK;
     kb_arena *arena = &request->arena;
     const char *text;
-    if (!group || group->type == KM_GROUP_NONE)
+    if (!km_group_is_known(group) && asked->member_epoch < 0)
+        text = kb_arena_printf(arena, "Group " KC_FMT " not found.", KC_ARG(group_id));
+    else if (!km_group_is_known(group))
         text = kb_arena_printf(arena, "Consumer group " KC_FMT " not found.", KC_ARG(group_id));
     else if (may_make && group->type == KM_GROUP_CLASSIC)
         text = kb_arena_printf(arena,
@@ -534,7 +539,7 @@ static kc_err leave(km_request *request, const kp_consumer_group_heartbeat_req *
 {
     km_consumer_group *cg;
     km_consumer_member *member;
-    KB_TRY(find_group(request, asked->group_id, false, &cg, out));
+    KB_TRY(find_group(request, asked, &cg, out));
     if (asked->instance_id.ptr) {
         KB_TRY(find_static(request, cg, asked, &member, out));
     } else {
@@ -563,7 +568,7 @@ kc_err km_consumer_group_heartbeat(km_request *request,
     if (asked->member_epoch < 0)
         return leave(request, asked, out);
     km_consumer_change change = {.request = request};
-    KB_TRY(find_group(request, asked->group_id, asked->member_epoch == 0, &change.cg, out));
+    KB_TRY(find_group(request, asked, &change.cg, out));
     kc_bytes member_id = asked->member_id.len > 0 ? asked->member_id : new_member_id(request);
     if (!member_id.ptr)
         return KC_ERR_NOMEM;

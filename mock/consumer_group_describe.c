@@ -88,7 +88,7 @@ kc_err km_consumer_group_describe(km_request *request, kc_bytes group_id,
     if (!group || group->type != KM_GROUP_CONSUMER) {
         kb_arena *arena = &request->arena;
         const char *text =
-            !group || group->type == KM_GROUP_NONE
+            !km_group_is_known(group)
                 ? kb_arena_printf(arena, "Group " KC_FMT " not found.", KC_ARG(group_id))
                 : kb_arena_printf(arena, "Group " KC_FMT " is not a consumer group.",
                                   KC_ARG(group_id));
