@@ -22,6 +22,9 @@ KM_HANDLER(create_topics);
 /* api_topics_change.c */
 KM_HANDLER(create_partitions);
 KM_HANDLER(delete_topics);
+/* api_sasl.c */
+KM_HANDLER(sasl_handshake);
+KM_HANDLER(sasl_authenticate);
 /* api_configs.c */
 KM_HANDLER(describe_configs);
 KM_HANDLER(list_config_resources);

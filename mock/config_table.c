@@ -148,7 +148,7 @@ static const km_config_row broker_rows[] = {
     FIXED("group.initial.rebalance.delay.ms", INT, "3000"),
     FIXED("group.max.session.timeout.ms", INT, "1800000"),
     FIXED("group.max.size", INT, "2147483647"),
-    GIVEN("group.min.session.timeout.ms", INT, "6000", "500"),
+    FIXED("group.min.session.timeout.ms", INT, "6000"),
     DYNAMIC("group.share.assignment.interval.ms", INT, "1000"),
     FIXED("group.share.assignors", LIST, "simple"),
     FIXED("group.share.delivery.count.limit", INT, "5"),

@@ -49,6 +49,8 @@ static kc_bytes static_value(const km_broker *broker, const char *name, kb_arena
         return unless(arena, options->default_replication, 0);
     if (is(name, "group.initial.rebalance.delay.ms"))
         return unless(arena, options->group_initial_delay_ms, 3000);
+    if (is(name, "group.min.session.timeout.ms"))
+        return unless(arena, options->group_min_session_timeout_ms, 6000);
     if (is(name, "connections.max.idle.ms"))
         return number_text(
             arena, options->connections_max_idle_ms > 0 ? options->connections_max_idle_ms : -1);

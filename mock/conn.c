@@ -8,6 +8,7 @@
 
 #include "mock/api.h"
 #include "mock/fault.h"
+#include "mock/sasl.h"
 #include "protocol/frame.h"
 #include "protocol/wire.h"
 
@@ -24,6 +25,7 @@ typedef struct served_request {
     kb_buf answer;  /**< encoded, while it is delayed: what it points to may change */
     bool is_answered;
     bool is_at_handler; /**< the handler has not returned: what it answers is sent after it */
+    bool is_last;       /**< the connection ends with the answer */
     km_fault fault;
 } served_request;
 
@@ -136,7 +138,8 @@ static bool send(km_conn *conn, served_request *serving)
 static void finish(km_conn *conn)
 {
     served_request *serving = conn->current;
-    bool goes_on = serving->fault.end == KM_FAULT_ANSWER && send(conn, serving);
+    bool goes_on =
+        serving->fault.end == KM_FAULT_ANSWER && send(conn, serving) && !serving->is_last;
     serving_free(conn);
     if (!goes_on)
         km_conn_close(conn, false);
@@ -206,6 +209,10 @@ static void act(km_conn *conn, km_action action)
         return;
     }
     switch (action) {
+    case KM_ANSWER_LAST:
+        conn->current->is_last = true;
+        answered(conn);
+        break;
     case KM_ANSWER:
         answered(conn);
         break;
@@ -279,8 +286,88 @@ static bool decode(km_conn *conn, served_request *serving, kc_bytes frame)
                      &fault) == KC_OK;
 }
 
+/* ---- who is at the other end ---- */
+
+static void sasl_free(km_conn *conn, void *auth)
+{
+    (void)conn;
+    km_sasl_free(auth);
+}
+
+/** The connection's SASL, when clients have to say who they are. False: no memory. */
+static bool find_sasl(km_conn *conn, km_sasl **sasl_out)
+{
+    km_auth *auth = cluster_of(conn)->auth;
+    *sasl_out = conn->auth;
+    if (conn->auth || !auth || !auth->is_required)
+        return true;
+    *sasl_out = km_sasl_new(auth);
+    km_conn_set_auth(conn, *sasl_out, sasl_free);
+    return *sasl_out != NULL;
+}
+
+/** After SaslHandshake v0: a frame is a token, and so is its answer. */
+static void take_token(km_conn *conn, km_sasl *sasl, kc_bytes token)
+{
+    uint8_t size[4];
+    int64_t lifetime_ms;
+    kb_buf answer;
+    kb_buf_init(&answer, cluster_of(conn)->mem, 0);
+    km_sasl_status status = km_sasl_token(sasl, token, &answer, &lifetime_ms);
+    bool is_good = status == KM_SASL_MORE || status == KM_SASL_DONE;
+    size_t before = conn->out.len;
+    if (is_good) {
+        kp_store32(size, (uint32_t)answer.len);
+        kb_buf_put(&conn->out, size, sizeof size);
+        kb_buf_put_bytes(&conn->out, kb_buf_bytes(&answer));
+    }
+    kb_buf_cleanup(&answer);
+    if (is_good && !conn->out.err) {
+        tell(conn);
+        return;
+    }
+    if (conn->out.err) {
+        conn->out.len = before;
+        conn->out.err = KC_OK;
+    }
+    km_conn_close(conn, false);
+}
+
+/** May the request that was decoded be served? */
+static bool may_serve(km_conn *conn, km_sasl *sasl)
+{
+    served_request *serving = conn->current;
+    km_request *request = &serving->request;
+    bool is_known = request->error != KC_E_UNSUPPORTED_VERSION;
+    switch (sasl ? km_sasl_gate(sasl, request->api->key, is_known) : KM_GATE_OPEN) {
+    case KM_GATE_OPEN:
+        return true;
+    case KM_GATE_ILLEGAL:
+        request->error = KC_E_ILLEGAL_SASL_STATE;
+        serving->is_last = true;
+        return true;
+    case KM_GATE_CLOSE:
+        break;
+    }
+    kb_log_line(&cluster_of(conn)->log, KC_LOG_INFO,
+                "broker %d: closing a connection: %s before authentication, or after its session",
+                conn->broker->id, request->api->name);
+    return false;
+}
+
+/* ---- the next request ---- */
+
 static void begin(km_conn *conn, kc_bytes frame)
 {
+    km_sasl *sasl;
+    if (!find_sasl(conn, &sasl)) {
+        km_conn_close(conn, false);
+        return;
+    }
+    if (sasl && sasl->is_bare && sasl->stage == KM_SASL_TOKENS) {
+        take_token(conn, sasl, frame);
+        return;
+    }
     km_cluster *cluster = cluster_of(conn);
     served_request *serving = kb_mem_zalloc(cluster->mem, sizeof *serving);
     if (!serving) {
@@ -300,6 +387,11 @@ static void begin(km_conn *conn, kc_bytes frame)
             "broker %d: closing a connection: request %s v%d can't be read or is not served",
             conn->broker->id, request->api ? request->api->name : "of an unknown API",
             request->version);
+        serving_free(conn);
+        km_conn_close(conn, false);
+        return;
+    }
+    if (!may_serve(conn, sasl)) {
         serving_free(conn);
         km_conn_close(conn, false);
         return;

@@ -42,8 +42,5 @@ void km_conn_cut_all(km_broker *broker);
 /** For the carrier. */
 void *km_conn_user(const km_conn *conn);
 km_broker *km_conn_broker(const km_conn *conn);
-/** What SASL keeps for it; NULL: nothing yet. Freed by `free_fn` with the connection. */
-void *km_conn_auth(const km_conn *conn);
-void km_conn_set_auth(km_conn *conn, void *auth, void (*free_fn)(km_conn *conn, void *auth));
 
 #endif

@@ -44,10 +44,11 @@ typedef struct km_request {
 } km_request;
 
 typedef enum km_action {
-    KM_ANSWER, /**< send the response                                                 */
-    KM_HOLD,   /**< later, by km_request_answer()                                     */
-    KM_SILENT, /**< send nothing, serve the next (Produce with acks=0)                */
-    KM_CLOSE,  /**< close the connection, as a broker does that can't answer; no memory left too */
+    KM_ANSWER,      /**< send the response                                                 */
+    KM_ANSWER_LAST, /**< send it, and close the connection                            */
+    KM_HOLD,        /**< later, by km_request_answer()                                     */
+    KM_SILENT,      /**< send nothing, serve the next (Produce with acks=0)                */
+    KM_CLOSE, /**< close the connection, as a broker does that can't answer; no memory left too */
 } km_action;
 
 typedef km_action (*km_handler)(km_request *request, const void *message, void *response);
@@ -60,6 +61,10 @@ kc_bytes km_request_copy(km_request *request, kc_bytes bytes);
 void km_request_answer(km_request *request);
 /** End a held request without an answer: the connection is closed. */
 void km_request_drop(km_request *request);
+
+/** What SASL keeps for a connection; NULL: nothing yet. Freed by `free_fn` with the connection. */
+void *km_conn_auth(const km_conn *conn);
+void km_conn_set_auth(km_conn *conn, void *auth, void (*free_fn)(km_conn *conn, void *auth));
 
 /* ---- the first question of each handler: 0 or Kafka's code ---- */
 
