@@ -25,6 +25,16 @@ KM_HANDLER(delete_topics);
 /* api_sasl.c */
 KM_HANDLER(sasl_handshake);
 KM_HANDLER(sasl_authenticate);
+/* api_acls.c */
+KM_HANDLER(create_acls);
+KM_HANDLER(describe_acls);
+KM_HANDLER(delete_acls);
+/* api_quotas.c */
+KM_HANDLER(describe_client_quotas);
+KM_HANDLER(alter_client_quotas);
+/* api_scram.c */
+KM_HANDLER(describe_user_scram_credentials);
+KM_HANDLER(alter_user_scram_credentials);
 /* api_configs.c */
 KM_HANDLER(describe_configs);
 KM_HANDLER(list_config_resources);
