@@ -147,7 +147,7 @@ static bool put_asked(km_request *request, const kp_metadata_req_topic *asked, b
 {
     km_cluster *cluster = request->cluster;
     out->topic_authorized_operations = INT32_MIN;
-    if (!asked->name.ptr) {
+    if (!kc_uuid_is_zero(asked->topic_id) || !asked->name.ptr) { // an id is stronger than a name
         const km_topic *topic = km_topic_by_id(cluster, asked->topic_id);
         if (topic)
             return put_topic(request, topic, out);
@@ -169,6 +169,15 @@ static bool put_asked(km_request *request, const kp_metadata_req_topic *asked, b
     return true;
 }
 
+/** Where one topic is asked for by its id, as Java does (with an empty name), those by name are passed over. */
+static bool has_ids(const kp_metadata_req *asked)
+{
+    for (int32_t i = 0; i < asked->topics.count; i++)
+        if (!kc_uuid_is_zero(asked->topics.items[i].topic_id))
+            return true;
+    return false;
+}
+
 static bool put_topics(km_request *request, const kp_metadata_req *asked, kp_metadata_resp *out)
 {
     km_cluster *cluster = request->cluster;
@@ -179,8 +188,11 @@ static bool put_topics(km_request *request, const kp_metadata_req *asked, kp_met
     if (!out->topics.items)
         return false;
     bool creates = cluster->options.auto_create_topics && asked->allow_auto_topic_creation;
+    bool by_id = has_ids(asked);
     size_t pos = 0;
     for (size_t i = 0; i < count; i++) {
+        if (by_id && kc_uuid_is_zero(asked->topics.items[i].topic_id))
+            continue;
         kp_metadata_resp_topic *item = &out->topics.items[out->topics.count++];
         if (!(is_all ? put_topic(request, kb_map_next(&cluster->topics, &pos), item)
                      : put_asked(request, &asked->topics.items[i], creates, item)))

@@ -76,6 +76,30 @@ START_TEST(metadata_makes_a_topic_that_is_asked_for_and_names_its_leaders)
 }
 END_TEST
 
+START_TEST(metadata_by_id_passes_over_names)
+{
+    mock_world *world = mock_new(1);
+    const km_topic *topic = mock_topic(world, "six", 6);
+    kp_metadata_req_topic topics[3] = {{.name = KC_STR(""), .topic_id = topic->id},
+                                       {.name = KC_STR("new")},
+                                       {.name = KC_STR("six"), .topic_id = {{1}}}};
+    kp_metadata_req request;
+    mock_defaults(KP_API_METADATA, &request);
+    request.topics.items = topics;
+    request.topics.count = 3;
+    const kp_metadata_resp *response =
+        mock_ask(mock_link_new(world, 1), KP_API_METADATA, 13, &request);
+    ck_assert_int_eq(response->topics.count, 2);
+    ck_assert_int_eq(response->topics.items[0].error_code, 0);
+    ck_assert_mem_eq(response->topics.items[0].name.ptr, "six", 3);
+    ck_assert_int_eq(response->topics.items[0].partitions.count, 6);
+    ck_assert_int_eq(response->topics.items[1].error_code, KC_E_UNKNOWN_TOPIC_ID);
+    ck_assert_ptr_null(response->topics.items[1].name.ptr);
+    ck_assert_ptr_null(km_topic_by_name(world->cluster, KC_STR("new")));
+    mock_free(world);
+}
+END_TEST
+
 START_TEST(a_broker_that_stops_gives_its_partitions_to_others_with_a_new_epoch)
 {
     mock_world *world = mock_new(3);
