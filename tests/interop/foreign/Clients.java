@@ -103,6 +103,14 @@ public class Clients {
         throw new AssertionError(what + " does not fail");
     }
 
+    /** Groups of which the broker says how often members are heard: often, or each step of a rebalance takes seconds. */
+    private void configureGroup(String group, String... pairs) throws Exception {
+        List<AlterConfigOp> changes = new ArrayList<>();
+        for (int i = 0; i < pairs.length; i += 2)
+            changes.add(new AlterConfigOp(new ConfigEntry(pairs[i], pairs[i + 1]), AlterConfigOp.OpType.SET));
+        get(admin.incrementalAlterConfigs(Map.of(new ConfigResource(ConfigResource.Type.GROUP, group), changes)).all());
+    }
+
     private String create(String name, int partitions) throws Exception {
         String topic = stem + "-" + name;
         get(admin.createTopics(List.of(new NewTopic(topic, partitions, (short) 1))).all());
@@ -373,6 +381,8 @@ public class Clients {
     }
 
     private void testConsumerGroups() throws Exception {
+        for (String name : List.of("uniform", "server-range", "regex"))
+            configureGroup(stem + "-" + name, "consumer.heartbeat.interval.ms", "500");
         group("uniform", "group.protocol", "consumer", "group.remote.assignor", "uniform");
         group("server-range", "group.protocol", "consumer", "group.remote.assignor", "range");
         testRegex();
@@ -516,8 +526,7 @@ public class Clients {
     private void testShare() throws Exception {
         String topic = create("share", 2);
         String group = stem + "-share";
-        get(admin.incrementalAlterConfigs(Map.of(new ConfigResource(ConfigResource.Type.GROUP, group), List.of(
-            new AlterConfigOp(new ConfigEntry("share.auto.offset.reset", "earliest"), AlterConfigOp.OpType.SET)))).all());
+        configureGroup(group, "share.auto.offset.reset", "earliest", "share.heartbeat.interval.ms", "500");
         send2(topic, 20);
         TreeMap<String, Integer> deliveries = new TreeMap<>();
         Set<String> done = new HashSet<>();

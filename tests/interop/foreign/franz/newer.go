@@ -16,6 +16,7 @@ import (
 // What only new releases of franz-go have: the groups of KIP-848 and KIP-932.
 func testNewer() {
 	part("consumer-groups", func() {
+		alterGroup(stem+"-uniform", "consumer.heartbeat.interval.ms", "500") // or each step takes seconds
 		testGroup("uniform", consumerMembers, kgo.ServerSideBalancer(), kgo.Balancers(kgo.StickyBalancer()))
 	})
 	part("share", testShare)
@@ -53,6 +54,7 @@ func alterGroup(group, name, value string) {
 func testShare() {
 	topic, group := create("share", partitions), stem+"-share"
 	alterGroup(group, "share.auto.offset.reset", "earliest")
+	alterGroup(group, "share.heartbeat.interval.ms", "500")
 	writer := newClient(manual())
 	defer writer.Close()
 	produce(writer, numbered(topic, "s", 40)...)
