@@ -25,10 +25,12 @@ import java.util.stream.IntStream;
 import org.apache.kafka.clients.admin.Admin;
 import org.apache.kafka.clients.admin.AlterConfigOp;
 import org.apache.kafka.clients.admin.ConfigEntry;
+import org.apache.kafka.clients.admin.MemberToRemove;
 import org.apache.kafka.clients.admin.NewPartitions;
 import org.apache.kafka.clients.admin.NewTopic;
 import org.apache.kafka.clients.admin.OffsetSpec;
 import org.apache.kafka.clients.admin.RecordsToDelete;
+import org.apache.kafka.clients.admin.RemoveMembersFromConsumerGroupOptions;
 import org.apache.kafka.clients.consumer.AcknowledgeType;
 import org.apache.kafka.clients.consumer.ConsumerRebalanceListener;
 import org.apache.kafka.clients.consumer.ConsumerRecord;
@@ -53,6 +55,8 @@ public class Clients {
     private static final String[] CODECS = {"none", "gzip", "snappy", "lz4", "zstd"};
     private static final int PARTITIONS = 4;
     private static final int SECONDS_MAX = 40; // that anything may take
+    private static final String ASSIGNORS = "org.apache.kafka.clients.consumer.";
+    private static final String[] CLASSIC = {"group.protocol", "classic", "heartbeat.interval.ms", "200"};
     private static final Duration POLL = Duration.ofMillis(50);
     private final String bootstrap;
     private final String stem;
@@ -316,18 +320,15 @@ public class Clients {
     private void group(String name, String... pairs) throws Exception {
         String topic = create("group-" + name, PARTITIONS);
         String group = stem + "-" + name;
-        List<String> settings = new ArrayList<>(List.of(pairs));
-        settings.addAll(List.of("group.id", group));
-        String[] all = settings.toArray(new String[0]);
         List<String> seen = new ArrayList<>();
         send(topic, "a", 0, 40);
-        try (Member first = new Member(topic, seen, all)) {
+        try (Member first = new Member(topic, seen, with(pairs, "group.id", group))) {
             List<Member> members = new ArrayList<>(List.of(first));
             await(name + ": the first member has all and reads them", () -> {
                 poll(members);
                 return first.assigned() == PARTITIONS && seen.size() >= 40;
             });
-            try (Member second = new Member(topic, seen, all)) {
+            try (Member second = new Member(topic, seen, with(pairs, "group.id", group))) {
                 members.add(second);
                 await(name + ": each member has half", () -> {
                     poll(members);
@@ -374,18 +375,56 @@ public class Clients {
     }
 
     private void testGroups() throws Exception {
-        String assignors = "org.apache.kafka.clients.consumer.";
-        String[] classic = {"group.protocol", "classic", "heartbeat.interval.ms", "200"};
-        group("range", with(classic, "partition.assignment.strategy", assignors + "RangeAssignor"));
-        group("cooperative", with(classic, "partition.assignment.strategy", assignors + "CooperativeStickyAssignor"));
+        group("range", with(CLASSIC, "partition.assignment.strategy", ASSIGNORS + "RangeAssignor"));
+        group("cooperative", with(CLASSIC, "partition.assignment.strategy", ASSIGNORS + "CooperativeStickyAssignor"));
+        staticMembers("static-classic", CLASSIC);
     }
 
     private void testConsumerGroups() throws Exception {
-        for (String name : List.of("uniform", "server-range", "regex"))
+        for (String name : List.of("uniform", "server-range", "static-consumer", "regex"))
             configureGroup(stem + "-" + name, "consumer.heartbeat.interval.ms", "500");
         group("uniform", "group.protocol", "consumer", "group.remote.assignor", "uniform");
         group("server-range", "group.protocol", "consumer", "group.remote.assignor", "range");
+        staticMembers("static-consumer", "group.protocol", "consumer");
         testRegex();
+    }
+
+    /** A member with a name of its own keeps its partitions while it is away, until an admin takes it out. */
+    private void staticMembers(String name, String... pairs) throws Exception {
+        String topic = create("group-" + name, PARTITIONS);
+        String group = stem + "-" + name;
+        List<String> seen = new ArrayList<>();
+        String[] one = with(pairs, "group.id", group, "group.instance.id", "one");
+        String[] two = with(pairs, "group.id", group, "group.instance.id", "two");
+        send(topic, "a", 0, 40);
+        try (Member first = new Member(topic, seen, one)) {
+            Set<TopicPartition> share = new HashSet<>();
+            try (Member second = new Member(topic, seen, two)) {
+                await(name + ": each static member has half", () -> {
+                    poll(List.of(first, second));
+                    return first.assigned() == 2 && second.assigned() == 2 && seen.size() >= 40;
+                });
+                share.addAll(second.consumer.assignment());
+            }
+            for (int i = 0; i < 20; i++) {
+                first.poll();
+                same(PARTITIONS / 2, first.assigned(), name + ": partitions while the other member is away");
+            }
+            send(topic, "b", 0, 40);
+            try (Member again = new Member(topic, seen, two)) {
+                await(name + ": the member that came again reads", () -> {
+                    poll(List.of(first, again));
+                    return seen.size() >= 80;
+                });
+                same(share, again.consumer.assignment(), name + ": partitions of the member that came again");
+            }
+            get(admin.removeMembersFromConsumerGroup(group, new RemoveMembersFromConsumerGroupOptions(
+                List.of(new MemberToRemove("two")))).all());
+            await(name + ": the first member has all", () -> {
+                first.poll();
+                return first.assigned() == PARTITIONS;
+            });
+        }
     }
 
     private static String[] with(String[] pairs, String... more) {
