@@ -58,6 +58,14 @@ static const km_handler handlers[API_KEYS] = {
     /* consumer groups of KIP-848 */
     [KP_API_CONSUMER_GROUP_HEARTBEAT] = km_api_consumer_group_heartbeat,
     [KP_API_CONSUMER_GROUP_DESCRIBE] = km_api_consumer_group_describe,
+    /* share groups */
+    [KP_API_SHARE_GROUP_HEARTBEAT] = km_api_share_group_heartbeat,
+    [KP_API_SHARE_GROUP_DESCRIBE] = km_api_share_group_describe,
+    [KP_API_SHARE_FETCH] = km_api_share_fetch,
+    [KP_API_SHARE_ACKNOWLEDGE] = km_api_share_acknowledge,
+    [KP_API_DESCRIBE_SHARE_GROUP_OFFSETS] = km_api_describe_share_group_offsets,
+    [KP_API_ALTER_SHARE_GROUP_OFFSETS] = km_api_alter_share_group_offsets,
+    [KP_API_DELETE_SHARE_GROUP_OFFSETS] = km_api_delete_share_group_offsets,
 };
 
 km_handler km_api_handler(int16_t api_key)

@@ -78,6 +78,17 @@ KM_HANDLER(describe_producers);
 /* api_consumer_group.c */
 KM_HANDLER(consumer_group_heartbeat);
 KM_HANDLER(consumer_group_describe);
+/* api_share_group.c */
+KM_HANDLER(share_group_heartbeat);
+KM_HANDLER(share_group_describe);
+/* api_share_offsets.c */
+KM_HANDLER(describe_share_group_offsets);
+KM_HANDLER(alter_share_group_offsets);
+KM_HANDLER(delete_share_group_offsets);
+/* api_share_fetch.c */
+KM_HANDLER(share_fetch);
+/* api_share_acknowledge.c */
+KM_HANDLER(share_acknowledge);
 
 #undef KM_HANDLER
 

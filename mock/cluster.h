@@ -24,6 +24,7 @@ typedef struct km_faults km_faults;
 typedef struct km_groups km_groups;
 typedef struct km_txns km_txns;
 typedef struct km_auth km_auth;
+typedef struct km_share_sessions km_share_sessions;
 typedef struct km_configs km_configs;
 typedef struct km_acls km_acls;
 typedef struct km_quotas km_quotas;
@@ -97,6 +98,7 @@ struct km_cluster {
     km_groups *groups;
     km_txns *txns;
     km_auth *auth;
+    km_share_sessions *share_sessions;
     km_configs *configs;
     km_acls *acls;
     km_quotas *quotas;

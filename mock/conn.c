@@ -45,6 +45,7 @@ struct km_conn {
     kn_timer mute; /**< KIP-219: nothing is read until then */
     void *auth;
     void (*auth_free)(km_conn *conn, void *auth);
+    kb_list watchers; /**< km_conn_watcher */
 };
 
 static void serve(km_conn *conn);
@@ -84,14 +85,30 @@ static void abandon(km_conn *conn)
     serving_free(conn);
 }
 
+void km_conn_watch(km_conn *conn, km_conn_watcher *watcher)
+{
+    kb_list_push_back(&conn->watchers, &watcher->node);
+}
+
+static void tell_watchers(km_conn *conn)
+{
+    kb_list *node;
+    while ((node = kb_list_pop_front(&conn->watchers))) {
+        km_conn_watcher *watcher = KB_CONTAINER(node, km_conn_watcher, node);
+        watcher->fn(watcher);
+    }
+}
+
 void km_conn_close(km_conn *conn, bool is_cut)
 {
     if (conn->is_done && (conn->is_cut || !is_cut))
         return;
     conn->is_done = true;
     conn->is_cut |= is_cut;
-    if (conn->current && !conn->current->is_at_handler)
+    if (!conn->current || !conn->current->is_at_handler) {
         abandon(conn);
+        tell_watchers(conn);
+    }
     tell(conn);
 }
 
@@ -206,6 +223,7 @@ static void act(km_conn *conn, km_action action)
             abandon(conn);
         else
             serving_free(conn);
+        tell_watchers(conn);
         return;
     }
     switch (action) {
@@ -460,6 +478,7 @@ km_conn *km_conn_new(km_broker *broker, const km_conn_ops *ops, void *user)
     conn->mute.user = conn;
     kb_buf_init(&conn->in, broker->cluster->mem, (size_t)KM_REQUEST_BYTES_MAX * 2);
     kb_buf_init(&conn->out, broker->cluster->mem, 0);
+    kb_list_init(&conn->watchers);
     kb_list_push_back(&broker->connections, &conn->node);
     return conn;
 }
@@ -469,6 +488,7 @@ void km_conn_free(km_conn *conn)
     km_cluster *cluster = cluster_of(conn);
     conn->is_done = true;
     abandon(conn);
+    tell_watchers(conn);
     km_timer_stop(cluster, &conn->mute);
     if (conn->auth_free)
         conn->auth_free(conn, conn->auth);

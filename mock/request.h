@@ -66,6 +66,14 @@ void km_request_drop(km_request *request);
 void *km_conn_auth(const km_conn *conn);
 void km_conn_set_auth(km_conn *conn, void *auth, void (*free_fn)(km_conn *conn, void *auth));
 
+/** Told once, when its connection ends; is off the list then. */
+typedef struct km_conn_watcher {
+    kb_list node;
+    void (*fn)(struct km_conn_watcher *watcher);
+} km_conn_watcher;
+/** Taken back by kb_list_remove(). */
+void km_conn_watch(km_conn *conn, km_conn_watcher *watcher);
+
 /* ---- the first question of each handler: 0 or Kafka's code ---- */
 
 /** Anything any broker answers, and what the controller does for it. */
