@@ -24,10 +24,11 @@ static kc_bytes say_not_found(km_request *request, kc_bytes group_id)
 
 /* ---- heartbeats ---- */
 
+/** NULL: nothing; empty: there is no sentence for it. */
 static const char *what_is_wrong(const kp_share_group_heartbeat_req *asked)
 {
     if (!km_share_member_id_is_valid(asked->member_id))
-        return "Invalid member id in the request.";
+        return "";
     if (asked->group_id.len == 0)
         return "GroupId can't be empty.";
     if (asked->rack_id.ptr && asked->rack_id.len == 0)
@@ -64,11 +65,14 @@ static bool put_assignment(km_request *request, const km_share_slots *slots,
 }
 
 static int16_t heartbeat(km_request *request, const kp_share_group_heartbeat_req *asked,
-                         km_share_beat *beat, kp_share_group_heartbeat_resp *out)
+                         km_share_beat *told, kp_share_group_heartbeat_resp *out)
 {
     km_share_group *group = km_share_group_find(request->cluster, asked->group_id);
     if (!group) {
-        out->error_message = say_not_found(request, asked->group_id);
+        out->error_message =
+            asked->member_epoch < 0 || km_group_find(request->cluster, asked->group_id)
+                ? say_not_found(request, asked->group_id)
+                : say(request, "Share group ", asked->group_id, " not found.");
         if (asked->member_epoch != 0)
             return KC_E_GROUP_ID_NOT_FOUND;
         int16_t error = km_share_group_open(request->cluster, asked->group_id, &group);
@@ -76,11 +80,13 @@ static int16_t heartbeat(km_request *request, const kp_share_group_heartbeat_req
             return error;
         out->error_message = KC_NULL;
     }
-    int16_t error = km_share_group_beat(group, beat);
+    int16_t error = km_share_group_beat(group, told);
     if (error == KC_E_UNKNOWN_MEMBER_ID)
-        out->error_message = say(request, "Member ", asked->member_id, " is not a member.");
-    else if (beat->message)
-        out->error_message = kc_str(beat->message);
+        told->message = kb_arena_printf(&request->arena,
+                                        "Member " KC_FMT " is not a member of group " KC_FMT ".",
+                                        KC_ARG(asked->member_id), KC_ARG(asked->group_id));
+    if (told->message)
+        out->error_message = kc_str(told->message);
     if (error)
         km_share_group_trim(group);
     return error;
@@ -94,13 +100,14 @@ km_action km_api_share_group_heartbeat(km_request *request, const void *message,
     out->error_code = km_check_broker(request);
     if (!out->error_code && wrong) {
         out->error_code = KC_E_INVALID_REQUEST;
-        out->error_message = kc_str(wrong);
+        out->error_message = wrong[0] ? kc_str(wrong) : KC_NULL;
     }
     if (!out->error_code)
         out->error_code = km_check_coordinator(request, KM_COORDINATOR_GROUP, asked->group_id);
     if (out->error_code)
         return KM_ANSWER;
     km_share_beat told = {
+        .arena = &request->arena,
         .member_id = asked->member_id,
         .member_epoch = asked->member_epoch,
         .rack_id = asked->rack_id,
@@ -191,7 +198,7 @@ static bool describe(km_request *request, kc_bytes group_id, bool wants_operatio
     out->group_id = group_id;
     out->group_state = KC_STR("");
     out->assignor_name = KC_STR("");
-    out->authorized_operations = wants_operations ? GROUP_OPERATIONS : INT32_MIN;
+    out->authorized_operations = INT32_MIN;
     out->error_code = km_check_broker(request);
     if (!out->error_code && group_id.len == 0)
         out->error_code = KC_E_INVALID_GROUP_ID;
@@ -203,6 +210,8 @@ static bool describe(km_request *request, kc_bytes group_id, bool wants_operatio
     }
     if (out->error_code)
         return true;
+    if (wants_operations)
+        out->authorized_operations = GROUP_OPERATIONS;
     out->group_state = kc_str(group->group->ops->state_name(group->group));
     out->group_epoch = group->epoch;
     out->assignment_epoch = group->assignment_epoch;

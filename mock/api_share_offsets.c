@@ -26,6 +26,7 @@ static void describe_partition(const km_request *request, const km_share_group *
         topic->partitions[index]->log.high_watermark - shared->stored_start - shared->stored_done;
 }
 
+/** `numbers` NULL: all of the first `count` the group has state for. */
 static bool describe_topic(km_request *request, const km_share_group *group, kc_bytes name,
                            int32_t count, const int32_t *numbers,
                            kp_describe_share_group_offsets_resp_topic *out)
@@ -37,10 +38,10 @@ static bool describe_topic(km_request *request, const km_share_group *group, kc_
     out->partitions.items = km_request_alloc(request, (size_t)count, sizeof *out->partitions.items);
     if (!out->partitions.items)
         return false;
-    out->partitions.count = count;
     for (int32_t i = 0; i < count; i++)
-        describe_partition(request, group, topic, numbers ? numbers[i] : i,
-                           &out->partitions.items[i]);
+        if (numbers || km_share_partition_find(group, topic->id, i))
+            describe_partition(request, group, topic, numbers ? numbers[i] : i,
+                               &out->partitions.items[out->partitions.count++]);
     return true;
 }
 
@@ -115,15 +116,17 @@ static bool alter_topic(km_request *request, km_share_group *group,
     if (topic)
         out->topic_id = topic->id;
     out->partitions.items = km_request_alloc(request, (size_t)count, sizeof *out->partitions.items);
-    if (!out->partitions.items || (topic && km_share_topic_open(group, topic)))
+    if (!out->partitions.items)
         return false;
     out->partitions.count = count;
     for (int32_t i = 0; i < count; i++) {
         const kp_alter_share_group_offsets_req_partition *wanted = &asked->partitions.items[i];
-        km_share_partition *shared =
-            topic ? km_share_partition_find(group, topic->id, wanted->partition_index) : NULL;
-        out->partitions.items[i].partition_index = wanted->partition_index;
-        if (shared) {
+        int32_t index = wanted->partition_index;
+        out->partitions.items[i].partition_index = index;
+        if (topic && index >= 0 && index < topic->partition_count) {
+            km_share_partition *shared = km_share_partition_open(group, topic, index);
+            if (!shared)
+                return false;
             km_share_reset(shared, wanted->start_offset);
             continue;
         }
@@ -138,8 +141,10 @@ static int16_t open_for_alter(km_request *request, kc_bytes group_id, km_share_g
                               kc_bytes *message_out)
 {
     int16_t error = km_check_broker(request);
-    if (!error && group_id.len == 0)
-        error = KC_E_INVALID_GROUP_ID;
+    if (!error && group_id.len == 0) {
+        *message_out = KC_STR("The group id is invalid.");
+        return KC_E_INVALID_GROUP_ID;
+    }
     if (!error)
         error = km_check_coordinator(request, KM_COORDINATOR_GROUP, group_id);
     if (!error)
@@ -193,13 +198,19 @@ km_action km_api_delete_share_group_offsets(km_request *request, const void *mes
     kp_delete_share_group_offsets_resp *out = response;
     km_share_group *group = km_share_group_find(request->cluster, asked->group_id);
     out->error_code = km_check_broker(request);
-    if (!out->error_code && asked->group_id.len == 0)
+    if (!out->error_code && asked->group_id.len == 0) {
         out->error_code = KC_E_INVALID_GROUP_ID;
+        out->error_message = KC_STR("The group id is invalid.");
+    }
     if (!out->error_code)
         out->error_code = km_check_coordinator(request, KM_COORDINATOR_GROUP, asked->group_id);
     if (!out->error_code && !group) {
+        const char *text = kb_arena_printf(
+            &request->arena, "Group " KC_FMT "%s", KC_ARG(asked->group_id),
+            km_group_find(request->cluster, asked->group_id) ? " is not a share group."
+                                                             : " not found.");
         out->error_code = KC_E_GROUP_ID_NOT_FOUND;
-        out->error_message = KC_STR("The group id does not exist.");
+        out->error_message = text ? kc_str(text) : KC_NULL;
     }
     if (!out->error_code && group->members.count > 0) {
         out->error_code = KC_E_NON_EMPTY_GROUP;

@@ -72,11 +72,14 @@ static kc_err collect_slots(const km_share_group *group, dealing *deal)
         km_share_slot first = {topic->id, 0};
         while (at < deal->slot_count && by_slot(&deal->slots[at], &first) < 0)
             at++;
-        size_t count = (size_t)topic->partition_count;
+        size_t count = 0;
+        for (int32_t i = 0; i < topic->partition_count; i++)
+            count += topic->partitions[i] != NULL;
         memmove(&deal->slots[at + count], &deal->slots[at],
                 (deal->slot_count - at) * sizeof *deal->slots);
-        for (size_t i = 0; i < count; i++)
-            deal->slots[at + i] = (km_share_slot){topic->id, (int32_t)i};
+        for (int32_t i = 0; i < topic->partition_count; i++)
+            if (topic->partitions[i])
+                deal->slots[at++] = (km_share_slot){topic->id, i};
         deal->slot_count += count;
     }
     return KC_OK;

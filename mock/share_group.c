@@ -4,6 +4,7 @@
 
 #include "mock/configs.h"
 #include "mock/share_assignor.h"
+#include "protocol/base/arena.h"
 #include "protocol/base/error.h"
 
 #include <kafkac/unstable/errors.h>
@@ -61,46 +62,58 @@ km_share_partition *km_share_partition_at(const km_broker *broker, kc_bytes grou
     return partition->leader == broker->id && km_share_is_loaded(shared, partition) ? shared : NULL;
 }
 
-static kc_err topic_grow(km_share_group *group, km_share_topic *topic, int32_t count)
-{
-    if (count <= topic->partition_count)
-        return KC_OK;
-    km_share_partition **larger =
-        kb_mem_realloc(mem_of(group), topic->partitions, (size_t)count * sizeof(void *));
-    if (!larger)
-        return KC_ERR_NOMEM;
-    topic->partitions = larger;
-    while (topic->partition_count < count) {
-        km_share_partition *shared = km_share_partition_new(group->group->cluster, group->group->id,
-                                                            topic->id, topic->partition_count);
-        if (!shared)
-            return KC_ERR_NOMEM;
-        topic->partitions[topic->partition_count++] = shared;
-    }
-    return KC_OK;
-}
-
-kc_err km_share_topic_open(km_share_group *group, const km_topic *topic)
+/** Room for so many partitions, without state. */
+static km_share_topic *topic_open(km_share_group *group, const km_topic *topic)
 {
     km_share_topic *shared = km_share_topic_find(group, topic->id);
     if (!shared) {
         shared = kb_mem_zalloc(mem_of(group), sizeof *shared);
         if (!shared)
-            return KC_ERR_NOMEM;
+            return NULL;
         shared->id = topic->id;
         if (kb_map_put(&group->topics, topic_key(&shared->id), shared)) {
             kb_mem_free(mem_of(group), shared);
-            return KC_ERR_NOMEM;
+            return NULL;
         }
     }
-    return topic_grow(group, shared, topic->partition_count);
+    if (topic->partition_count <= shared->partition_count)
+        return shared;
+    km_share_partition **larger = kb_mem_realloc(mem_of(group), shared->partitions,
+                                                 (size_t)topic->partition_count * sizeof *larger);
+    if (!larger)
+        return NULL;
+    shared->partitions = larger;
+    while (shared->partition_count < topic->partition_count)
+        shared->partitions[shared->partition_count++] = NULL;
+    return shared;
+}
+
+km_share_partition *km_share_partition_open(km_share_group *group, const km_topic *topic,
+                                            int32_t index)
+{
+    km_share_topic *shared = topic_open(group, topic);
+    if (!shared)
+        return NULL;
+    if (!shared->partitions[index])
+        shared->partitions[index] =
+            km_share_partition_new(group->group->cluster, group->group->id, topic->id, index);
+    return shared->partitions[index];
+}
+
+kc_err km_share_topic_open(km_share_group *group, const km_topic *topic)
+{
+    for (int32_t i = 0; i < topic->partition_count; i++)
+        if (!km_share_partition_open(group, topic, i))
+            return KC_ERR_NOMEM;
+    return KC_OK;
 }
 
 void km_share_topic_delete(km_share_group *group, km_share_topic *topic)
 {
     kb_map_remove(&group->topics, topic_key(&topic->id));
     for (int32_t i = 0; i < topic->partition_count; i++)
-        km_share_partition_free(topic->partitions[i]);
+        if (topic->partitions[i])
+            km_share_partition_free(topic->partitions[i]);
     kb_mem_free(mem_of(group), topic->partitions);
     kb_mem_free(mem_of(group), topic);
 }
@@ -321,6 +334,8 @@ int16_t km_share_group_open(km_cluster *cluster, kc_bytes group_id, km_share_gro
         return KC_E_UNKNOWN_SERVER_ERROR;
     }
     shared->group = group;
+    shared->epoch = KM_SHARE_FIRST_EPOCH;
+    shared->assignment_epoch = KM_SHARE_FIRST_EPOCH;
     shared->assigned_us = -1;
     kb_map_init(&shared->members, cluster->mem);
     kb_map_init(&shared->topics, cluster->mem);
@@ -330,7 +345,8 @@ int16_t km_share_group_open(km_cluster *cluster, kc_bytes group_id, km_share_gro
 
 void km_share_group_trim(km_share_group *group)
 {
-    if (group->epoch == 0 && group->members.count == 0 && group->topics.count == 0)
+    if (group->epoch == KM_SHARE_FIRST_EPOCH && group->members.count == 0 &&
+        group->topics.count == 0)
         km_group_delete(group->group);
 }
 
@@ -398,7 +414,7 @@ static bool is_assignment_pending(const km_share_group *group)
         if (!topic || !has_subscriber(group->group, kc_str(topic->name)))
             continue;
         for (int32_t i = 0; i < shared->partition_count; i++)
-            if (!is_assigned(group, shared->id, i))
+            if (shared->partitions[i] && !is_assigned(group, shared->id, i))
                 return true;
     }
     return false;
@@ -478,13 +494,20 @@ static int16_t check_epoch(const km_share_member *member, km_share_beat *beat)
         return 0;
     if (beat->member_epoch < member->epoch && beat->member_epoch == member->previous_epoch)
         return 0;
-    beat->message = beat->member_epoch > member->epoch
-                        ? "The share group member has a greater member epoch than the one known by "
-                          "the group coordinator. The member must abandon all its partitions and "
-                          "rejoin."
-                        : "The share group member has a smaller member epoch than the one known by "
-                          "the group coordinator, and it does not match the previous member epoch. "
-                          "The member must abandon all its partitions and rejoin.";
+    beat->message =
+        beat->member_epoch > member->epoch
+            ? kb_arena_printf(
+                  beat->arena,
+                  "The share group member has a greater member epoch (%d) than the one "
+                  "known by the group coordinator (%d). The member must abandon all its "
+                  "partitions and rejoin.",
+                  beat->member_epoch, member->epoch)
+            : kb_arena_printf(beat->arena,
+                              "The share group member has a smaller member epoch (%d) than the one "
+                              "known by the group coordinator (%d), and it does not match the "
+                              "previous member epoch (%d). The member must abandon all its "
+                              "partitions and rejoin.",
+                              beat->member_epoch, member->epoch, member->previous_epoch);
     return KC_E_FENCED_MEMBER_EPOCH;
 }
 

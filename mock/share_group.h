@@ -32,11 +32,11 @@ typedef struct km_share_member {
     kn_timer session;
 } km_share_member;
 
-/** A topic the group has state for: so many of its partitions can be assigned. */
+/** A topic the group has state for; partitions it has state for can be assigned. */
 typedef struct km_share_topic {
     kc_uuid id;
     int32_t partition_count;
-    km_share_partition **partitions;
+    km_share_partition **partitions; /**< NULL: no state */
 } km_share_topic;
 
 typedef struct km_share_group {
@@ -48,6 +48,9 @@ typedef struct km_share_group {
     kb_map members;      /**< km_share_member by id, in the order they came     */
     kb_map topics;       /**< km_share_topic by id                              */
 } km_share_group;
+
+/** Of a group nobody joined yet; its first member gets the next one. */
+#define KM_SHARE_FIRST_EPOCH 1
 
 /** The longest member id, in characters. */
 #define KM_SHARE_MEMBER_ID_MAX 36
@@ -70,12 +73,16 @@ km_share_partition *km_share_partition_at(const km_broker *broker, kc_bytes grou
                                           kc_uuid topic_id, int32_t index);
 /** State for all partitions the topic has now. KC_ERR_NOMEM: for some of them. */
 KC_NODISCARD kc_err km_share_topic_open(km_share_group *group, const km_topic *topic);
+/** For one of them, which the topic has. NULL: no memory. */
+km_share_partition *km_share_partition_open(km_share_group *group, const km_topic *topic,
+                                            int32_t index);
 void km_share_topic_delete(km_share_group *group, km_share_topic *topic);
 
 /** NULL: none. */
 km_share_member *km_share_member_find(const km_share_group *group, kc_bytes member_id);
 /** A member comes, or says what it wants; nothing happens to the group yet. */
 typedef struct km_share_beat {
+    struct kb_arena *arena; /**< for the message */
     kc_bytes member_id;
     int32_t member_epoch;
     kc_bytes rack_id; /**< null: as before */
@@ -85,7 +92,7 @@ typedef struct km_share_beat {
     /* out */
     bool has_assignment; /**< is to be told */
     const km_share_member *member;
-    const char *message; /**< of the error  */
+    const char *message; /**< of the error; NULL: none, or no memory */
 } km_share_beat;
 /** One heartbeat, the first (epoch 0) and the last (-1) too. 0, UNKNOWN_MEMBER_ID, FENCED_MEMBER_EPOCH,
  * GROUP_MAX_SIZE_REACHED, UNKNOWN_SERVER_ERROR (no memory; nothing changed). */

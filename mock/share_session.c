@@ -113,9 +113,11 @@ static void unload_group(const km_broker *broker, kc_bytes group_id)
     size_t pos = 0;
     const km_share_topic *topic;
     while (group && (topic = kb_map_next(&group->topics, &pos)))
-        for (int32_t i = 0; i < topic->partition_count; i++)
-            if (topic->partitions[i]->is_loaded && topic->partitions[i]->leader == broker->id)
-                km_share_unload(topic->partitions[i]);
+        for (int32_t i = 0; i < topic->partition_count; i++) {
+            km_share_partition *shared = topic->partitions[i];
+            if (shared && shared->is_loaded && shared->leader == broker->id)
+                km_share_unload(shared);
+        }
 }
 
 static void on_conn_end(km_conn_watcher *watcher)

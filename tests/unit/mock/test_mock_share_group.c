@@ -22,16 +22,16 @@ START_TEST(a_member_joins_reads_everything_and_leaves)
     mock_topic(world, "b", 2);
     const kp_share_group_heartbeat_resp *response = share_beat(world, "m", 0, TWO);
     ck_assert_int_eq(response->error_code, 0);
-    ck_assert_int_eq(response->member_epoch, 1);
+    ck_assert_int_eq(response->member_epoch, 2);
     ck_assert_int_eq(response->heartbeat_interval_ms, 5000);
     ck_assert_int_eq(response->assignment->topic_partitions.count, 2);
     ck_assert_int_eq(response->assignment->topic_partitions.items[0].partitions.count +
                          response->assignment->topic_partitions.items[1].partitions.count,
                      5);
-    response = share_beat(world, "m", 1, NULL, 0);
+    response = share_beat(world, "m", 2, NULL, 0);
     ck_assert_int_eq(response->error_code, 0);
     ck_assert_ptr_null(response->assignment);
-    response = share_beat(world, "m", 1, TWO);
+    response = share_beat(world, "m", 2, TWO);
     ck_assert_ptr_nonnull(response->assignment);
     response = share_beat(world, "m", -1, NULL, 0);
     ck_assert_int_eq(response->error_code, 0);
@@ -52,11 +52,11 @@ START_TEST(with_a_delay_of_the_first_rebalance_the_first_assignment_is_empty_as_
     mock_topic(world, "t", 3);
     ck_assert_int_eq(share_join(world, "m", "t"), 0);
     mock_run(world, 500); /* the assignment may change once a second */
-    const kp_share_group_heartbeat_resp *response = share_beat(world, "m", 1, NULL, 0);
+    const kp_share_group_heartbeat_resp *response = share_beat(world, "m", 2, NULL, 0);
     ck_assert_ptr_null(response->assignment);
     mock_run(world, 5000);
-    response = share_beat(world, "m", 1, NULL, 0);
-    ck_assert_int_eq(response->member_epoch, 2);
+    response = share_beat(world, "m", 2, NULL, 0);
+    ck_assert_int_eq(response->member_epoch, 3);
     ck_assert_int_eq(response->assignment->topic_partitions.items[0].partitions.count, 3);
     mock_free(world);
 }
@@ -75,7 +75,7 @@ START_TEST(heartbeats_that_make_no_sense_are_refused)
     ck_assert_int_eq(share_beat(world, "m", -1, NULL, 0)->error_code, KC_E_GROUP_ID_NOT_FOUND);
     ck_assert_int_eq(share_beat(world, "m", 0, TWO)->error_code, 0);
     ck_assert_int_eq(share_beat(world, "n", 1, NULL, 0)->error_code, KC_E_UNKNOWN_MEMBER_ID);
-    ck_assert_int_eq(share_beat(world, "m", 2, NULL, 0)->error_code, KC_E_FENCED_MEMBER_EPOCH);
+    ck_assert_int_eq(share_beat(world, "m", 3, NULL, 0)->error_code, KC_E_FENCED_MEMBER_EPOCH);
     mock_free(world);
 }
 END_TEST
@@ -130,14 +130,14 @@ START_TEST(a_topic_that_is_made_or_grows_later_is_assigned_with_the_next_heartbe
     mock_world *world = mock_new(1);
     ck_assert_int_eq(share_join(world, "m", "t"), 0);
     km_topic *topic = mock_topic(world, "t", 1);
-    const kp_share_group_heartbeat_resp *response = share_beat(world, "m", 1, NULL, 0);
-    ck_assert_int_eq(response->member_epoch, 2);
+    const kp_share_group_heartbeat_resp *response = share_beat(world, "m", 2, NULL, 0);
+    ck_assert_int_eq(response->member_epoch, 3);
     ck_assert_int_eq(response->assignment->topic_partitions.items[0].partitions.count, 1);
-    ck_assert_int_eq(km_topic_grow(world->cluster, topic, 3), 0);
-    response = share_beat(world, "m", 2, NULL, 0);
+    ck_assert_int_eq(km_topic_grow(world->cluster, topic, 3, NULL), 0);
+    response = share_beat(world, "m", 3, NULL, 0);
     ck_assert_int_eq(response->assignment->topic_partitions.items[0].partitions.count, 3);
     km_topic_delete(world->cluster, topic);
-    response = share_beat(world, "m", 3, NULL, 0);
+    response = share_beat(world, "m", 4, NULL, 0);
     ck_assert_int_eq(response->assignment->topic_partitions.count, 0);
     mock_free(world);
 }
