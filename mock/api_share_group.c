@@ -120,7 +120,7 @@ km_action km_api_share_group_heartbeat(km_request *request, const void *message,
     };
     out->error_code = heartbeat(request, asked, &told, out);
     if (out->error_code)
-        return KM_ANSWER;
+        return out->error_code == KC_E_UNKNOWN_SERVER_ERROR ? KM_CLOSE : KM_ANSWER;
     out->member_id = asked->member_id;
     out->member_epoch = told.member ? told.member->epoch : asked->member_epoch;
     if (!told.member)

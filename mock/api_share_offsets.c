@@ -162,7 +162,8 @@ km_action km_api_alter_share_group_offsets(km_request *request, const void *mess
     km_share_group *group = NULL;
     out->error_code = open_for_alter(request, asked->group_id, &group, &out->error_message);
     if (out->error_code)
-        return KM_ANSWER;
+        return out->error_code == KC_E_UNKNOWN_SERVER_ERROR && !request->error ? KM_CLOSE
+                                                                               : KM_ANSWER;
     out->responses.items =
         km_request_alloc(request, (size_t)asked->topics.count, sizeof *out->responses.items);
     bool is_done = out->responses.items != NULL;

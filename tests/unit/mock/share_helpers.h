@@ -5,6 +5,7 @@
 
 #include "mock/configs.h"
 #include "mock/share_group.h"
+#include "protocol/frame.h"
 #include "tests/unit/mock/mock_world.h"
 
 #include <check.h>
@@ -38,6 +39,25 @@ static inline int32_t share_join(mock_world *world, const char *member, const ch
     for (int32_t i = 0; i < response->assignment->topic_partitions.count; i++)
         count += response->assignment->topic_partitions.items[i].partitions.count;
     return count;
+}
+
+/** Send with no more than `room` bytes of memory left; true: the broker closed the connection. */
+static inline bool share_starve(mock_link *link, mock_world *world, int16_t api_key,
+                                int16_t version, const void *request, size_t room)
+{
+    kb_mem own;
+    kb_buf frame;
+    kp_fault fault = {0};
+    kb_mem_init(&own, NULL, 0);
+    kb_buf_init(&frame, &own, 0);
+    ck_assert_int_eq(kp_frame_request(kp_api_by_key(api_key), version, 7, KC_STR("test"), request,
+                                      &frame, NULL, &fault),
+                     KC_OK);
+    world->mem.limit = world->mem.used + room;
+    mock_send_bytes(link, kb_buf_bytes(&frame));
+    world->mem.limit = SIZE_MAX;
+    kb_buf_cleanup(&frame);
+    return mock_is_closed(link);
 }
 
 static inline void share_config(mock_world *world, const char *name, const char *value)

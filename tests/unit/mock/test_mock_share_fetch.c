@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: LicenseRef-OfficeFlow
  * Delivery of records to share groups: acquired, acknowledged, given back, timed out. */
+#include "mock/producer_state.h"
 #include "tests/unit/mock/share_helpers.h"
 
 #include <stdio.h>
@@ -528,6 +529,85 @@ START_TEST(deleted_records_are_not_delivered)
     asks(&s, "m", 3);
     check_range(only(fetched(&s)), 0, 6, 7, 2);
     mock_free(s.world);
+}
+END_TEST
+
+START_TEST(without_memory_records_are_locked_at_most_and_come_back)
+{
+    int closed = 0;
+    int served = 0;
+    for (size_t room = 0; room < 20000; room += 48) {
+        setup s;
+        set_up(&s, 1);
+        for (int i = 0; i < 4; i++)
+            produce(&s, 5);
+        asks(&s, "m", 0)->max_records = 3;
+        s.request.share_acquire_mode = 1;
+        fetched(&s);
+        asks(&s, "m", 1)->max_records = 8;
+        s.request.share_acquire_mode = 1;
+        acknowledges(&s, 0, 0, KM_SHARE_ACK_RELEASE);
+        acknowledges(&s, 1, 2, KM_SHARE_ACK_ACCEPT);
+        if (share_starve(s.leader, s.world, KP_API_SHARE_FETCH, 2, &s.request, room))
+            closed++;
+        else
+            served++;
+        mock_run(s.world, 31000);
+        s.leader = mock_link_new(s.world, 1);
+        int64_t acquired = 0;
+        for (int32_t epoch = 0; epoch < 30; epoch++) {
+            asks(&s, "n", epoch);
+            const kp_share_fetch_resp *response = fetched(&s);
+            for (int32_t i = 0;
+                 response->responses.count > 0 && i < only(response)->acquired_records.count; i++)
+                acquired += only(response)->acquired_records.items[i].last_offset -
+                            only(response)->acquired_records.items[i].first_offset + 1;
+        }
+        ck_assert_int_eq(acquired,
+                         20 - shared_of(&s)->start_offset -
+                             (shared_of(&s)->start_offset == 0 ? acquired == 18 ? 2 : 0 : 0));
+        mock_free(s.world);
+    }
+    ck_assert_int_gt(closed, 20);
+    ck_assert_int_gt(served, 20);
+}
+END_TEST
+
+/** A transaction of producer 7 with `count` records that is committed or aborted. */
+static void transaction(setup *s, int32_t sequence, int count, bool is_commit)
+{
+    const kp_batch_producer producer = {7, 0, sequence, true};
+    kp_batch batch;
+    km_partition *partition = s->topic->partitions[0];
+    kc_bytes rest = mock_batch(s->world, count, &producer);
+    ck_assert_int_eq(kp_batch_next(&rest, true, &batch), KC_OK);
+    ck_assert_int_eq(km_producers_reserve(partition, 7), KC_OK);
+    ck_assert_int_eq(km_log_append(&partition->log, &batch, partition->leader_epoch), KC_OK);
+    km_producers_appended(partition);
+    km_partition_appended(partition);
+    ck_assert_int_eq(km_partition_append_marker(partition, 7, 0, 0, is_commit), KC_OK);
+}
+
+START_TEST(a_group_that_reads_committed_gets_nothing_of_aborted_transactions)
+{
+    for (int i = 0; i < 2; i++) {
+        setup s;
+        set_up(&s, 1);
+        if (i == 1)
+            share_config(s.world, "share.isolation.level", "read_committed");
+        produce(&s, 2);
+        transaction(&s, 0, 3, false); /* 2 to 4, the marker is 5  */
+        transaction(&s, 3, 2, true);  /* 6 to 7, the marker is 8  */
+        const kp_share_fetch_resp_partition *got = fetch(&s, "m", 0);
+        ck_assert_int_eq(got->acquired_records.count, i + 1);
+        check_range(got, 0, 0, i ? 1 : 8, 1);
+        if (i == 1)
+            check_range(got, 1, 5, 8, 1);
+        ck_assert_int_eq(acknowledge(&s, "m", 1, i ? 5 : 2, 8, KM_SHARE_ACK_ACCEPT), 0);
+        ck_assert_int_eq(acknowledge(&s, "m", 2, 0, 1, KM_SHARE_ACK_ACCEPT), 0);
+        ck_assert_int_eq(shared_of(&s)->start_offset, 9);
+        mock_free(s.world);
+    }
 }
 END_TEST
 

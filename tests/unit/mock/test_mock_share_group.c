@@ -312,3 +312,35 @@ START_TEST(a_forced_error_is_told_and_nothing_is_done)
     mock_free(world);
 }
 END_TEST
+
+START_TEST(without_memory_a_heartbeat_closes_the_connection_and_leaves_no_trace)
+{
+    int closed = 0;
+    int served = 0;
+    for (size_t room = 0; room < 16384; room += 48) {
+        mock_world *world = mock_new(1);
+        mock_topic(world, "t", 20);
+        share_join(world, "m", "t");
+        kp_share_group_heartbeat_req request;
+        kc_bytes topics[2] = {KC_STR("t"), KC_STR("u")};
+        mock_defaults(KP_API_SHARE_GROUP_HEARTBEAT, &request);
+        request.group_id = KC_STR("g");
+        request.member_id = KC_STR("n");
+        request.rack_id = KC_STR("r");
+        request.subscribed_topic_names.items = topics;
+        request.subscribed_topic_names.count = 2;
+        if (share_starve(mock_link_new(world, 1), world, KP_API_SHARE_GROUP_HEARTBEAT, 1, &request,
+                         room)) {
+            closed++;
+        } else {
+            served++;
+            ck_assert_ptr_nonnull(km_share_member_find(group_of(world), KC_STR("n")));
+        }
+        share_join(world, "n", "t");
+        check_spread(world, 20);
+        mock_free(world);
+    }
+    ck_assert_int_gt(closed, 20);
+    ck_assert_int_gt(served, 20);
+}
+END_TEST
