@@ -7,8 +7,11 @@
 #include "officeflow/cli/timeline.h"
 #include "officeflow/cli/verbs.h"
 
+#include <kafkac/mock.h>
+
 #include <stdio.h>
 
+#define BROKERS        3
 #define ORG_DEFAULT    "demo-org-123"
 #define EMAIL_TIER     "retry.email-service.2s"
 #define ACT_TIMEOUT_MS 45000
@@ -494,10 +497,26 @@ static bool set_policies(cli_session *session)
            of_policies_set(session->config.policies, "employee.exit", &leave) == KC_OK;
 }
 
-static int run_demo(cli_session *session, cli_words words, cli_words command)
+/** Where no brokers are named: a cluster in this process. False: said. */
+static bool start_brokers(cli_session *session, kc_mock **mock_out)
 {
-    (void)words;
-    (void)command;
+    kc_error err;
+    kc_mock_options options;
+    kc_mock_options_init(&options);
+    options.brokers = BROKERS;
+    options.auto_create_topics = false;
+    if (kc_mock_new(&options, mock_out, &err) != KC_OK || kc_mock_start(*mock_out, &err) != KC_OK ||
+        kc_config_set(session->config.kafka, "bootstrap.servers", kc_mock_bootstrap(*mock_out),
+                      &err) != KC_OK)
+        return cli_fail("the embedded broker", &err) == CLI_OK;
+    cli_printf("No brokers are named (-b, KAFKA_BROKERS): %d embedded ones play along at %s.\n"
+               "They are in this process and keep everything in memory: all is gone at the end.\n",
+               BROKERS, kc_mock_bootstrap(*mock_out));
+    return true;
+}
+
+static int tell_story(cli_session *session)
+{
     static const char *const types[ACT_COUNT] = {"employee.onboard", "calendar.schedule.request",
                                                  "email.send.request", "employee.exit"};
     static const char *const *const steps[ACT_COUNT] = {onboard_steps, calendar_steps, email_steps,
@@ -529,6 +548,21 @@ static int run_demo(cli_session *session, cli_words words, cli_words command)
     return is_ok ? CLI_OK : CLI_ERROR;
 }
 
+static int run_demo(cli_session *session, cli_words words, cli_words command)
+{
+    (void)words;
+    (void)command;
+    kc_mock *mock = NULL;
+    if (!session->has_brokers && !start_brokers(session, &mock)) {
+        kc_mock_free(mock);
+        return CLI_ERROR;
+    }
+    int code = tell_story(session);
+    cli_session_close(session); // while its brokers are there
+    kc_mock_free(mock);
+    return code;
+}
+
 const cli_verb cli_demo_verbs[] = {
     {.name = "demo",
      .arguments = "",
@@ -537,7 +571,8 @@ const cli_verb cli_demo_verbs[] = {
          "Creates the platform's topics and an organisation ($DEMO_ORG_ID, default " ORG_DEFAULT
          "), then sends four\nevents and shows what becomes of them. What happens is compared with "
          "the story: any difference\nmakes the exit code 1. It can be repeated on the same "
-         "cluster.",
+         "cluster.\n\nWithout -b, -X bootstrap.servers, $KAFKA_BROKERS or brokers in --config it "
+         "starts brokers of its own, in its\nprocess and in memory (see officeflow broker).",
      .words_max = 0,
      .run = run_demo},
     {.name = NULL},

@@ -57,6 +57,7 @@ bool cli_session_init(cli_session *session)
     kb_arena_init(&session->arena, &session->mem, 0);
     if (of_config_init(&session->config) != KC_OK)
         return cli_complain("%s", kc_err_text(KC_ERR_NOMEM));
+    const char *unnamed = session->config.brokers;
     if (given.config && of_config_load_file(&session->config, given.config, &err) != KC_OK)
         return cli_fail("--config", &err) == CLI_OK;
     if (of_config_load_env(&session->config, &err) != KC_OK)
@@ -75,6 +76,8 @@ bool cli_session_init(cli_session *session)
             return false;
     if (given.brokers && kc_config_set(kafka, "bootstrap.servers", given.brokers, &err) != KC_OK)
         return cli_fail("--bootstrap-server", &err) == CLI_OK;
+    session->has_brokers =
+        session->config.brokers != unnamed || kc_config_is_set(kafka, "bootstrap.servers");
     return true;
 }
 

@@ -35,6 +35,7 @@ typedef struct cli_session {
     kb_mem mem;
     kb_arena arena; /**< for the life of the verb */
     of_config config;
+    bool has_brokers; /**< they were named: options, environment, files */
     of_platform *platform;
     kc_client *client; /**< the platform's */
     cli_watch watch;

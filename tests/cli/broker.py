@@ -129,6 +129,14 @@ class Tests(Case):
         _, where = self.start_broker("--no-auto-create")
         self.assertEqual(self.metadata(where, "orders")["topics"][0]["errorCode"], 3)
 
+    def test_what_was_produced_is_consumed(self):
+        _, where = self.start_broker("--brokers", "3", "--partitions", "2")
+        records = [{"key": f"k{i}", "value": f"v{i}"} for i in range(50)]
+        self.produce("orders", records, env={"KAFKA_BROKERS": where})
+        found = self.consume("orders", "--from-beginning", "-b", where)
+        self.assertEqual(sorted(r["value"] for r in found), sorted(r["value"] for r in records))
+        self.assertEqual({r["partition"] for r in found}, {0, 1})
+
     # --- faults ---
 
     def test_a_fault_of_the_command_line_meets_its_request(self):
@@ -202,6 +210,20 @@ class Tests(Case):
         done = subprocess.run([path], stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, timeout=60, check=False)
         self.assertEqual(done.returncode, 0, done.stdout)
         self.assertRegex(done.stdout, r"^200 records acknowledged, \d+ requests met the fault\n$")
+
+    def test_the_demo_brings_its_own_brokers_where_none_are_named(self):
+        out, _ = self.run_program("demo", env={"KAFKA_BROKERS": None})
+        self.assertRegex(out, r"\ANo brokers are named \(-b, KAFKA_BROKERS\): 3 embedded ones play along at 127\.0\.0\.1:")
+        self.assertNotIn("not as told", out)
+        self.assertRegex(out, r"The story went as told, in [0-9.]+ s\.\n\Z")
+
+    def test_the_demo_takes_the_brokers_that_are_named(self):
+        child, where = self.start_broker("--no-auto-create")
+        self.end(child)
+        for words, env in (((), {"KAFKA_BROKERS": where}), (("-b", where), {"KAFKA_BROKERS": None})):
+            out, err = self.run_program("demo", *words, "-X", "default.api.timeout.ms=500", code=ERROR, env=env)
+            self.assertEqual(out, "")
+            self.assertIn(where, err)
 
     # --- what others see ---
 
