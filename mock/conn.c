@@ -16,6 +16,10 @@
 
 /** Input that may wait behind a request that is held. */
 #define INPUT_WAITING_MAX ((size_t)1 << 20)
+/** Answers nobody has read yet, beyond which no further request is served. */
+#define OUTPUT_WAITING_MAX ((size_t)1 << 20)
+/** Larger buffers are given back when they are empty. */
+#define BUFFER_KEPT_MAX ((size_t)4 << 20)
 
 /** A request with all it lives in. */
 typedef struct served_request {
@@ -43,6 +47,7 @@ struct km_conn {
     bool is_done;
     bool is_cut;
     kn_timer mute; /**< KIP-219: nothing is read until then */
+    kn_timer idle; /**< connections.max.idle.ms            */
     void *auth;
     void (*auth_free)(km_conn *conn, void *auth);
     kb_list watchers; /**< km_conn_watcher */
@@ -58,6 +63,15 @@ static km_cluster *cluster_of(const km_conn *conn)
 static void tell(km_conn *conn)
 {
     conn->ops->on_output(conn, conn->user);
+}
+
+/** Something was received, answered or sent. */
+static void touch(km_conn *conn)
+{
+    km_cluster *cluster = cluster_of(conn);
+    if (cluster->options.connections_max_idle_ms > 0 && !conn->is_done)
+        km_timer_set(cluster, &conn->idle,
+                     cluster->now_us + cluster->options.connections_max_idle_ms * 1000);
 }
 
 /* ---- the end of a request ---- */
@@ -135,6 +149,16 @@ static bool encode(km_conn *conn, served_request *serving, kb_buf *out)
     return false;
 }
 
+/** Each answer with a throttle time has it at its root. */
+static void tell_throttle(km_request *request, int32_t throttle_ms)
+{
+    const kp_struct_desc *root = request->api->response->root;
+    for (uint16_t i = 0; i < root->field_count; i++)
+        if (strcmp(root->fields[i].name, "throttleTimeMs") == 0)
+            memcpy((uint8_t *)request->response + root->fields[i].offset, &throttle_ms,
+                   sizeof throttle_ms);
+}
+
 static bool send(km_conn *conn, served_request *serving)
 {
     size_t before = conn->out.len;
@@ -158,6 +182,7 @@ static void finish(km_conn *conn)
     bool goes_on =
         serving->fault.end == KM_FAULT_ANSWER && send(conn, serving) && !serving->is_last;
     serving_free(conn);
+    touch(conn);
     if (!goes_on)
         km_conn_close(conn, false);
     else
@@ -177,6 +202,8 @@ static void answered(km_conn *conn)
     served_request *serving = conn->current;
     km_request *request = &serving->request;
     serving->is_answered = true;
+    if (serving->fault.throttle_ms > 0)
+        tell_throttle(request, serving->fault.throttle_ms);
     if (serving->fault.rewrite)
         serving->fault.rewrite(request, request->response, serving->fault.user);
     if (serving->fault.end == KM_FAULT_DROP)
@@ -444,19 +471,37 @@ static kc_bytes next_frame(km_conn *conn)
     return there - 4 < (size_t)size ? KC_NULL : kc_span(at + 4, (size_t)size);
 }
 
+/** Given back, so that one large message does not cost memory for as long as the connection is open. */
+static void empty(kb_buf *buf)
+{
+    if (buf->cap > BUFFER_KEPT_MAX)
+        kb_buf_cleanup(buf);
+    else
+        kb_buf_reset(buf);
+}
+
+static bool is_free(const km_conn *conn)
+{
+    return !conn->is_done && !conn->current && !kn_timer_is_set(&conn->mute) &&
+           conn->out.len - conn->out_sent < OUTPUT_WAITING_MAX;
+}
+
 static void serve(km_conn *conn)
 {
     if (conn->is_serving)
         return;
     conn->is_serving = true;
-    while (!conn->is_done && !conn->current && !kn_timer_is_set(&conn->mute)) {
+    while (is_free(conn)) {
         kc_bytes frame = next_frame(conn);
         if (!frame.ptr)
             break;
         conn->in_taken += frame.len + 4;
         begin(conn, frame);
     }
-    if (conn->in_taken == conn->in.len || conn->in_taken > INPUT_WAITING_MAX) {
+    if (conn->in_taken == conn->in.len) {
+        empty(&conn->in);
+        conn->in_taken = 0;
+    } else if (conn->in_taken > INPUT_WAITING_MAX) {
         memmove(conn->in.data, conn->in.data + conn->in_taken, conn->in.len - conn->in_taken);
         conn->in.len -= conn->in_taken;
         conn->in_taken = 0;
@@ -465,6 +510,15 @@ static void serve(km_conn *conn)
 }
 
 /* ---- the carrier's side ---- */
+
+static void on_idle(kn_timer *timer)
+{
+    km_conn *conn = timer->user;
+    if (conn->current) /* it waits for us */
+        touch(conn);
+    else
+        km_conn_close(conn, false);
+}
 
 km_conn *km_conn_new(km_broker *broker, const km_conn_ops *ops, void *user)
 {
@@ -476,10 +530,13 @@ km_conn *km_conn_new(km_broker *broker, const km_conn_ops *ops, void *user)
     conn->user = user;
     conn->mute.fn = on_unmuted;
     conn->mute.user = conn;
+    conn->idle.fn = on_idle;
+    conn->idle.user = conn;
     kb_buf_init(&conn->in, broker->cluster->mem, (size_t)KM_REQUEST_BYTES_MAX * 2);
     kb_buf_init(&conn->out, broker->cluster->mem, 0);
     kb_list_init(&conn->watchers);
     kb_list_push_back(&broker->connections, &conn->node);
+    touch(conn);
     return conn;
 }
 
@@ -490,6 +547,7 @@ void km_conn_free(km_conn *conn)
     abandon(conn);
     tell_watchers(conn);
     km_timer_stop(cluster, &conn->mute);
+    km_timer_stop(cluster, &conn->idle);
     if (conn->auth_free)
         conn->auth_free(conn, conn->auth);
     kb_list_remove(&conn->node);
@@ -502,6 +560,7 @@ void km_conn_receive(km_conn *conn, kc_bytes bytes)
 {
     if (conn->is_done)
         return;
+    touch(conn);
     kb_buf_put_bytes(&conn->in, bytes);
     if (conn->in.err)
         km_conn_close(conn, false);
@@ -511,8 +570,7 @@ void km_conn_receive(km_conn *conn, kc_bytes bytes)
 
 bool km_conn_wants_input(const km_conn *conn)
 {
-    return !conn->is_done && (conn->in.len - conn->in_taken < INPUT_WAITING_MAX ||
-                              (!conn->current && !kn_timer_is_set(&conn->mute)));
+    return !conn->is_done && (conn->in.len - conn->in_taken < INPUT_WAITING_MAX || is_free(conn));
 }
 
 kc_bytes km_conn_output(const km_conn *conn)
@@ -524,12 +582,18 @@ kc_bytes km_conn_output(const km_conn *conn)
 
 void km_conn_sent(km_conn *conn, size_t len)
 {
+    km_cluster *cluster = cluster_of(conn);
+    bool was_full = conn->out.len - conn->out_sent >= OUTPUT_WAITING_MAX;
     conn->out_sent += len;
     assert(conn->out_sent <= conn->out.len);
     if (conn->out_sent == conn->out.len) {
-        kb_buf_reset(&conn->out);
+        empty(&conn->out);
         conn->out_sent = 0;
     }
+    if (len > 0)
+        touch(conn);
+    if (was_full && is_free(conn))
+        km_timer_set(cluster, &conn->mute, cluster->now_us);
 }
 
 bool km_conn_is_done(const km_conn *conn)
