@@ -277,7 +277,8 @@ static void handle(km_conn *conn)
 {
     served_request *serving = conn->current;
     km_request *request = &serving->request;
-    request->error = request->error ? request->error : serving->fault.error;
+    if (request->error == 0)
+        request->error = serving->fault.error;
     km_handler handler = km_api_handler(request->api->key);
     serving->is_at_handler = true;
     km_action action = handler(request, request->message, request->response);
@@ -501,7 +502,7 @@ static void serve(km_conn *conn)
     if (conn->in_taken == conn->in.len) {
         empty(&conn->in);
         conn->in_taken = 0;
-    } else if (conn->in_taken > INPUT_WAITING_MAX) {
+    } else if (conn->in.data && conn->in_taken > INPUT_WAITING_MAX) {
         memmove(conn->in.data, conn->in.data + conn->in_taken, conn->in.len - conn->in_taken);
         conn->in.len -= conn->in_taken;
         conn->in_taken = 0;

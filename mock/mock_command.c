@@ -370,6 +370,7 @@ static kc_err check(const command *c, kc_error *err)
 static kc_err understand(kc_bytes line, command *c, kc_error *err)
 {
     fitting best = {.words = -1};
+    c->form = &forms[0];
     if (line.len >= COMMAND_BYTES_MAX)
         return kb_error_set(err, KC_ERR_ARGUMENT, "longer than %d bytes", COMMAND_BYTES_MAX - 1);
     for (size_t i = 0; i < sizeof forms / sizeof forms[0]; i++) {
