@@ -1,45 +1,25 @@
 /* SPDX-License-Identifier: LicenseRef-OfficeFlow
  * <kafkac/mock.h> as its users have it: real sockets, the real client, blocking calls. */
+#include "tests/unit/mock/tcp_world.h"
+
 #include <kafkac/kafkac.h>
-#include <kafkac/mock.h>
 #include <kafkac/unstable/errors.h>
 #include <kafkac/unstable/messages.h>
 
-#include <arpa/inet.h>
 #include <check.h>
 #include <errno.h>
 #include <netinet/in.h>
 #include <poll.h>
 #include <pthread.h>
-#include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/resource.h>
 #include <sys/socket.h>
+#include <sys/wait.h>
 #include <time.h>
 #include <unistd.h>
 
-/* ---- a mock, a client ---- */
-
-static kc_mock *new_mock(int32_t brokers)
-{
-    kc_mock *mock = NULL;
-    kc_error err = {.text = ""};
-    kc_mock_options options;
-    kc_mock_options_init(&options);
-    options.brokers = brokers;
-    kc_err failed = kc_mock_new(&options, &mock, &err);
-    ck_assert_msg(failed == KC_OK, "%s", err.text);
-    return mock;
-}
-
-static kc_mock *start_mock(int32_t brokers)
-{
-    kc_error err;
-    kc_mock *mock = new_mock(brokers);
-    ck_assert_int_eq(kc_mock_start(mock, &err), KC_OK);
-    return mock;
-}
+/* ---- a client ---- */
 
 static kc_client *client_of(const kc_mock *mock)
 {
@@ -69,67 +49,12 @@ static int32_t leader_told(kc_client *client, const char *topic, size_t partitio
     return leader;
 }
 
-static int64_t now_ms(void)
-{
-    struct timespec now;
-    clock_gettime(CLOCK_MONOTONIC, &now);
-    return (int64_t)now.tv_sec * 1000 + now.tv_nsec / 1000000;
-}
-
-/* ---- a peer without a client ---- */
-
-static uint16_t port_of(const kc_mock *mock, int32_t broker_id)
-{
-    const char *at = kc_mock_bootstrap(mock);
-    for (int32_t i = 1; i < broker_id; i++)
-        at = strchr(at, ',') + 1;
-    return (uint16_t)atoi(strrchr(at, ':') && !strchr(at, ',') ? strrchr(at, ':') + 1
-                                                               : strchr(at, ':') + 1);
-}
-
-static int try_connect(uint16_t port)
-{
-    struct sockaddr_in address = {
-        .sin_family = AF_INET, .sin_port = htons(port), .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
-    int fd = socket(AF_INET, SOCK_STREAM, 0);
-    ck_assert_int_ge(fd, 0);
-    if (connect(fd, (const struct sockaddr *)&address, sizeof address) == 0)
-        return fd;
-    close(fd);
-    return -1;
-}
-
-static int connect_to(const kc_mock *mock, int32_t broker_id)
-{
-    int fd = try_connect(port_of(mock, broker_id));
-    ck_assert_int_ge(fd, 0);
-    return fd;
-}
-
-/** ApiVersions v0. */
-static void ask(int fd)
-{
-    static const uint8_t frame[] = {0, 0, 0, 10, 0, 18, 0, 0, 0, 0, 0, 1, 0xff, 0xff};
-    ck_assert_int_eq(send(fd, frame, sizeof frame, MSG_NOSIGNAL), (ssize_t)sizeof frame);
-}
-
-/** Bytes that come within `timeout_ms`: -1 none, 0 the end, -2 a reset. */
-static ssize_t receive(int fd, int timeout_ms)
-{
-    uint8_t bytes[4096];
-    struct pollfd ready = {.fd = fd, .events = POLLIN};
-    if (poll(&ready, 1, timeout_ms) == 0)
-        return -1;
-    ssize_t got = recv(fd, bytes, sizeof bytes, 0);
-    return got < 0 && errno == ECONNRESET ? -2 : got;
-}
-
 /* ---- serving ---- */
 
 START_TEST(a_blocking_client_in_the_same_process_is_served_by_the_thread)
 {
     kc_error err;
-    kc_mock *mock = start_mock(3);
+    kc_mock *mock = tcp_mock_start(3);
     ck_assert_int_eq(kc_mock_topic_create(mock, "orders", 4, -1, &err), KC_OK);
     kc_client *client = client_of(mock);
     int32_t leader = leader_told(client, "orders", 3);
@@ -151,7 +76,7 @@ START_TEST(mock_and_client_live_in_one_loop_of_the_application)
 {
     kc_error err;
     size_t brokers = 0;
-    kc_mock *mock = new_mock(2);
+    kc_mock *mock = tcp_mock_new(2);
     kc_client *client = client_of(mock);
     ck_assert_int_eq(kc_admin_describe_topics(client, NULL, 0, NULL, on_listed, &brokers, &err),
                      KC_OK);
@@ -174,10 +99,10 @@ START_TEST(the_first_request_is_answered_within_20_ms_of_the_start)
     for (int i = 0; i < 10; i++) {
         struct timespec begun, ended;
         clock_gettime(CLOCK_MONOTONIC, &begun);
-        kc_mock *mock = start_mock(3);
-        int fd = connect_to(mock, 1);
-        ask(fd);
-        ck_assert_int_gt(receive(fd, 10000), 0);
+        kc_mock *mock = tcp_mock_start(3);
+        int fd = tcp_connect(mock, 1);
+        tcp_ask(fd);
+        ck_assert_int_gt(tcp_receive(fd, 10000), 0);
         clock_gettime(CLOCK_MONOTONIC, &ended);
         close(fd);
         kc_mock_free(mock);
@@ -193,19 +118,19 @@ END_TEST
 START_TEST(a_mock_is_dispatched_as_long_as_it_has_no_thread)
 {
     kc_error err;
-    kc_mock *mock = new_mock(1);
-    int fd = connect_to(mock, 1);
-    ask(fd);
-    ck_assert_int_eq(receive(fd, 50), -1);
+    kc_mock *mock = tcp_mock_new(1);
+    int fd = tcp_connect(mock, 1);
+    tcp_ask(fd);
+    ck_assert_int_eq(tcp_receive(fd, 50), -1);
     for (int i = 0; i < 3; i++)
         ck_assert_int_eq(kc_mock_dispatch(mock, 100), KC_OK);
-    ck_assert_int_gt(receive(fd, 0), 0);
+    ck_assert_int_gt(tcp_receive(fd, 0), 0);
     ck_assert_int_eq(kc_mock_stop(mock), KC_ERR_STATE);
     ck_assert_int_eq(kc_mock_start(mock, &err), KC_OK);
     ck_assert_int_eq(kc_mock_start(mock, &err), KC_ERR_STATE);
     ck_assert_int_eq(kc_mock_dispatch(mock, 0), KC_ERR_STATE);
-    ask(fd);
-    ck_assert_int_gt(receive(fd, 10000), 0);
+    tcp_ask(fd);
+    ck_assert_int_gt(tcp_receive(fd, 10000), 0);
     ck_assert_int_eq(kc_mock_stop(mock), KC_OK);
     kc_mock_wake(mock);
     ck_assert_int_eq(kc_mock_dispatch(mock, -1), KC_OK);
@@ -217,10 +142,10 @@ END_TEST
 START_TEST(options_out_of_range_and_a_port_that_is_taken_are_told)
 {
     kc_error err;
-    kc_mock *mock = start_mock(1), *other = NULL;
+    kc_mock *mock = tcp_mock_start(1), *other = NULL;
     kc_mock_options options;
     kc_mock_options_init(&options);
-    options.port = port_of(mock, 1);
+    options.port = tcp_port(mock, 1);
     ck_assert_int_eq(kc_mock_new(&options, &other, &err), KC_ERR_IO);
     ck_assert_int_eq(err.os_errno, EADDRINUSE);
     ck_assert_ptr_nonnull(strstr(err.text, "broker 1 can't listen on 127.0.0.1:"));
@@ -270,21 +195,21 @@ END_TEST
 START_TEST(a_broker_that_is_down_refuses_and_comes_back_at_its_port)
 {
     kc_error err;
-    kc_mock *mock = start_mock(2);
-    uint16_t port = port_of(mock, 2);
-    int fd = connect_to(mock, 2);
-    ask(fd);
-    ck_assert_int_gt(receive(fd, 10000), 0);
+    kc_mock *mock = tcp_mock_start(2);
+    uint16_t port = tcp_port(mock, 2);
+    int fd = tcp_connect(mock, 2);
+    tcp_ask(fd);
+    ck_assert_int_gt(tcp_receive(fd, 10000), 0);
     for (int i = 0; i < 3; i++) {
         ck_assert_int_eq(kc_mock_broker_down(mock, 2, KC_MOCK_KEEP, &err), KC_OK);
         if (i == 0)
-            ck_assert_int_eq(receive(fd, 10000), -2);
-        ck_assert_int_eq(try_connect(port), -1);
+            ck_assert_int_eq(tcp_receive(fd, 10000), -2);
+        ck_assert_int_eq(tcp_try(port), -1);
         ck_assert_int_eq(kc_mock_broker_up(mock, 2, &err), KC_OK);
-        int again = try_connect(port);
+        int again = tcp_try(port);
         ck_assert_int_ge(again, 0);
-        ask(again);
-        ck_assert_int_gt(receive(again, 10000), 0);
+        tcp_ask(again);
+        ck_assert_int_gt(tcp_receive(again, 10000), 0);
         close(again);
     }
     ck_assert_int_eq(kc_mock_broker_down(mock, 3, KC_MOCK_KEEP, &err), KC_ERR_ARGUMENT);
@@ -297,21 +222,21 @@ START_TEST(cut_connections_are_reset_and_counted_no_more)
 {
     kc_error err;
     size_t count = 0;
-    kc_mock *mock = start_mock(2);
-    int one = connect_to(mock, 1), two = connect_to(mock, 2);
-    ask(one);
-    ask(two);
-    ck_assert_int_gt(receive(one, 10000), 0);
-    ck_assert_int_gt(receive(two, 10000), 0);
+    kc_mock *mock = tcp_mock_start(2);
+    int one = tcp_connect(mock, 1), two = tcp_connect(mock, 2);
+    tcp_ask(one);
+    tcp_ask(two);
+    ck_assert_int_gt(tcp_receive(one, 10000), 0);
+    ck_assert_int_gt(tcp_receive(two, 10000), 0);
     ck_assert_int_eq(kc_mock_connections(mock, 0, &count, &err), KC_OK);
     ck_assert_uint_eq(count, 2);
     ck_assert_int_eq(kc_mock_cut(mock, 1, &err), KC_OK);
-    ck_assert_int_eq(receive(one, 10000), -2);
-    ck_assert_int_eq(receive(two, 50), -1);
+    ck_assert_int_eq(tcp_receive(one, 10000), -2);
+    ck_assert_int_eq(tcp_receive(two, 50), -1);
     ck_assert_int_eq(kc_mock_connections(mock, 1, &count, &err), KC_OK);
     ck_assert_uint_eq(count, 0);
     ck_assert_int_eq(kc_mock_cut(mock, 0, &err), KC_OK);
-    ck_assert_int_eq(receive(two, 10000), -2);
+    ck_assert_int_eq(tcp_receive(two, 10000), -2);
     close(one);
     close(two);
     kc_mock_free(mock);
@@ -321,21 +246,21 @@ END_TEST
 START_TEST(behind_a_link_that_is_cut_off_nothing_moves_until_it_is_back)
 {
     kc_error err;
-    kc_mock *mock = start_mock(1);
-    int fd = connect_to(mock, 1);
-    ask(fd);
-    ck_assert_int_gt(receive(fd, 10000), 0);
+    kc_mock *mock = tcp_mock_start(1);
+    int fd = tcp_connect(mock, 1);
+    tcp_ask(fd);
+    ck_assert_int_gt(tcp_receive(fd, 10000), 0);
     ck_assert_int_eq(kc_mock_link_set(mock, 1, true, 0, &err), KC_OK);
-    ask(fd);
-    int late = connect_to(mock, 1); /* the system shakes hands */
-    ask(late);
-    ck_assert_int_eq(receive(fd, 100), -1);
-    ck_assert_int_eq(receive(late, 0), -1);
+    tcp_ask(fd);
+    int late = tcp_connect(mock, 1); /* the system shakes hands */
+    tcp_ask(late);
+    ck_assert_int_eq(tcp_receive(fd, 100), -1);
+    ck_assert_int_eq(tcp_receive(late, 0), -1);
     ck_assert_int_eq(kc_mock_cut(mock, 1, &err), KC_OK);
-    ck_assert_int_eq(receive(fd, 100), -1);
+    ck_assert_int_eq(tcp_receive(fd, 100), -1);
     ck_assert_int_eq(kc_mock_link_set(mock, 1, false, 0, &err), KC_OK);
-    ck_assert_int_eq(receive(fd, 10000), -2); /* the cut comes through now */
-    ck_assert_int_gt(receive(late, 10000), 0);
+    ck_assert_int_eq(tcp_receive(fd, 10000), -2); /* the cut comes through now */
+    ck_assert_int_gt(tcp_receive(late, 10000), 0);
     close(fd);
     close(late);
     kc_mock_free(mock);
@@ -345,24 +270,24 @@ END_TEST
 START_TEST(a_slow_link_carries_so_many_bytes_a_second)
 {
     kc_error err;
-    kc_mock *mock = start_mock(1);
-    int fd = connect_to(mock, 1);
-    ask(fd);
-    ssize_t whole = receive(fd, 10000), got = 0;
+    kc_mock *mock = tcp_mock_start(1);
+    int fd = tcp_connect(mock, 1);
+    tcp_ask(fd);
+    ssize_t whole = tcp_receive(fd, 10000), got = 0;
     ck_assert_int_gt(whole, 20);
     ck_assert_int_eq(kc_mock_link_set(mock, 0, false, 2 * whole, &err), KC_OK);
-    int64_t begun_ms = now_ms();
-    ask(fd);
+    int64_t begun_ms = tcp_now_ms();
+    tcp_ask(fd);
     int pieces = 0;
     while (got < whole) {
-        ssize_t more = receive(fd, 10000);
+        ssize_t more = tcp_receive(fd, 10000);
         ck_assert_int_gt(more, 0);
         got += more;
         pieces++;
     }
     ck_assert_int_eq(got, whole);
     ck_assert_int_gt(pieces, 5);
-    ck_assert_int_gt(now_ms() - begun_ms, 400);
+    ck_assert_int_gt(tcp_now_ms() - begun_ms, 400);
     ck_assert_int_eq(kc_mock_link_set(mock, 1, false, -1, &err), KC_ERR_ARGUMENT);
     close(fd);
     kc_mock_free(mock);
@@ -378,26 +303,26 @@ static int64_t cpu_ms(void)
 
 START_TEST(without_a_descriptor_connections_wait_and_nothing_spins)
 {
-    kc_mock *mock = start_mock(1);
+    kc_mock *mock = tcp_mock_start(1);
     struct rlimit before, few;
-    int fd = connect_to(mock, 1);
-    ask(fd);
-    ck_assert_int_gt(receive(fd, 10000), 0);
+    int fd = tcp_connect(mock, 1);
+    tcp_ask(fd);
+    ck_assert_int_gt(tcp_receive(fd, 10000), 0);
     ck_assert_int_eq(getrlimit(RLIMIT_NOFILE, &before), 0);
     few = before;
     int late = socket(AF_INET, SOCK_STREAM, 0);
     few.rlim_cur = (rlim_t)late + 1;
     ck_assert_int_eq(setrlimit(RLIMIT_NOFILE, &few), 0);
     struct sockaddr_in address = {.sin_family = AF_INET,
-                                  .sin_port = htons(port_of(mock, 1)),
+                                  .sin_port = htons(tcp_port(mock, 1)),
                                   .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
     ck_assert_int_eq(connect(late, (const struct sockaddr *)&address, sizeof address), 0);
-    ask(late);
+    tcp_ask(late);
     int64_t cpu_before_ms = cpu_ms();
-    ck_assert_int_eq(receive(late, 400), -1);
+    ck_assert_int_eq(tcp_receive(late, 400), -1);
     ck_assert_int_lt(cpu_ms() - cpu_before_ms, 200);
     ck_assert_int_eq(setrlimit(RLIMIT_NOFILE, &before), 0);
-    ck_assert_int_gt(receive(late, 10000), 0);
+    ck_assert_int_gt(tcp_receive(late, 10000), 0);
     close(fd);
     close(late);
     kc_mock_free(mock);
@@ -409,10 +334,10 @@ START_TEST(a_client_that_never_reads_is_read_no_further)
     enum {
         MOST = 64 << 20,
     };
-    kc_mock *mock = start_mock(1);
+    kc_mock *mock = tcp_mock_start(1);
     kc_error err;
     kc_mock_fault fault;
-    int fd = connect_to(mock, 1);
+    int fd = tcp_connect(mock, 1);
     kc_mock_fault_init(&fault);
     fault.delay_ms = 86400000;
     ck_assert_int_eq(kc_mock_fault_add(mock, &fault, NULL, &err), KC_OK);
@@ -440,7 +365,7 @@ END_TEST
 START_TEST(leaders_move_and_epochs_grow_when_told_to)
 {
     kc_error err;
-    kc_mock *mock = start_mock(3);
+    kc_mock *mock = tcp_mock_start(3);
     kc_client *client = client_of(mock);
     kc_mock_partition found = {.size = sizeof found};
     ck_assert_int_eq(kc_mock_topic_create(mock, "t", 2, 2, &err), KC_OK);
@@ -472,7 +397,7 @@ START_TEST(a_coordinator_moves_with_its_keys)
 {
     kc_error err;
     int32_t before = 0, after = 0;
-    kc_mock *mock = start_mock(3);
+    kc_mock *mock = tcp_mock_start(3);
     ck_assert_int_eq(kc_mock_coordinator_get(mock, KC_MOCK_GROUP, "g", &before, &err), KC_OK);
     int32_t other = before % 3 + 1;
     ck_assert_int_eq(kc_mock_coordinator_move(mock, KC_MOCK_GROUP, "g", other, &err), KC_OK);
@@ -544,7 +469,7 @@ START_TEST(a_rule_rewrites_the_decoded_answer)
     uint32_t number = 0, hits = 0;
     char text[] = "mine!";
     kc_mock_fault fault;
-    kc_mock *mock = start_mock(1);
+    kc_mock *mock = tcp_mock_start(1);
     kc_client *client = client_of(mock);
     metadata(client); /* the client's own is over */
     rewriting = mock;
@@ -569,7 +494,7 @@ START_TEST(a_rule_closes_delays_and_counts)
     kc_error err;
     uint32_t close_rule = 0, delay_rule = 0, hits = 0;
     kc_mock_fault fault;
-    kc_mock *mock = start_mock(1);
+    kc_mock *mock = tcp_mock_start(1);
     kc_client *client = client_of(mock);
     metadata(client);
     kc_mock_fault_init(&fault);
@@ -587,9 +512,9 @@ START_TEST(a_rule_closes_delays_and_counts)
     fault.api_key = 3;
     fault.delay_ms = 150;
     ck_assert_int_eq(kc_mock_fault_add(mock, &fault, &delay_rule, &err), KC_OK);
-    int64_t begun_ms = now_ms();
+    int64_t begun_ms = tcp_now_ms();
     ck_assert_int_eq(metadata(client).err, KC_OK);
-    ck_assert_int_ge(now_ms() - begun_ms, 150);
+    ck_assert_int_ge(tcp_now_ms() - begun_ms, 150);
     ck_assert_int_eq(kc_mock_fault_clear(mock, &err), KC_OK);
     ck_assert_int_eq(kc_mock_fault_hits(mock, delay_rule, &hits, &err), KC_ERR_NOT_FOUND);
     fault.delay_ms = -1;
@@ -632,7 +557,7 @@ static void *control(void *user)
 START_TEST(threads_control_it_while_clients_are_served)
 {
     controller controllers[3];
-    kc_mock *mock = start_mock(4);
+    kc_mock *mock = tcp_mock_start(4);
     kc_client *client = client_of(mock);
     kc_error err;
     ck_assert_int_eq(kc_mock_topic_create(mock, "mine", -1, -1, &err), KC_OK);
@@ -650,127 +575,26 @@ START_TEST(threads_control_it_while_clients_are_served)
 }
 END_TEST
 
-/* ---- commands ---- */
-
-typedef struct lines {
-    atomic_int count;
-    char last[1100];
-} lines;
-
-static void on_line(const char *line, void *user)
-{
-    lines *told = user;
-    snprintf(told->last, sizeof told->last, "%s", line);
-    atomic_fetch_add(&told->count, 1);
-}
-
-START_TEST(commands_in_words_do_what_they_say)
-{
-    static const char *const good[] = {
-        "",
-        "  # nothing",
-        "help",
-        "topic create orders",
-        "topic create invoices 3",
-        "topic create letters 3 2",
-        "topic recreate letters",
-        "topic delete letters",
-        "move orders 0 to 2",
-        "epoch orders 0",
-        "coordinator group g to 1",
-        "coordinator transaction x to 2",
-        "broker 2 down",
-        "broker 2 up",
-        "broker 2 down with loss",
-        "broker 2 up",
-        "cut 1",
-        "cut all",
-        "link 1 off",
-        "link all slow 100000",
-        "link all on",
-        "fault api=Fetch, nth=3, error=NOT_LEADER_OR_FOLLOWER",
-        "fault drop",
-        "fault broker=1,every=2,count=5,skip=1,delay=5s,answer-delay=250,throttle=1m,close=after",
-        "fault api=1,error=-1,close=before",
-        "faults",
-        "fault remove 1",
-        "fault clear",
-        "brokers",
-        "topics",
-    };
-    kc_error err = {.text = ""};
-    lines told = {0};
-    kc_mock *mock = start_mock(2);
-    for (size_t i = 0; i < sizeof good / sizeof good[0]; i++) {
-        kc_err failed = kc_mock_command(mock, good[i], on_line, &told, &err);
-        ck_assert_msg(failed == KC_OK, "%s: %s", good[i], err.text);
-    }
-    ck_assert_ptr_nonnull(strstr(told.last, "invoices 2: leader "));
-    ck_assert_ptr_nonnull(strstr(told.last, ", offsets 0 to 0, readable to 0"));
-    kc_mock_free(mock);
-}
-END_TEST
-
-START_TEST(commands_that_are_wrong_say_what_was_expected)
-{
-    static const struct {
-        const char *text;
-        kc_err code;
-        const char *error;
-    } bad[] = {
-        {"brocker 1 down", KC_ERR_ARGUMENT, "there is no such command: \"help\" lists them"},
-        {"broker", KC_ERR_ARGUMENT, "needs: broker BROKER down"},
-        {"broker two down", KC_ERR_ARGUMENT, "broker BROKER down: needs a number, not \"two\""},
-        {"broker 1 dwon", KC_ERR_ARGUMENT, "needs: broker BROKER down"},
-        {"broker 9 down", KC_ERR_ARGUMENT, "there is no broker 9: 1 to 2"},
-        {"move t 0 to 1", KC_E_UNKNOWN_TOPIC_OR_PARTITION, "there is no partition 0 of a topic t"},
-        {"at soon broker 1 down", KC_ERR_ARGUMENT,
-         "at TIME COMMAND...: needs a time as 5s or 250ms, not \"soon\""},
-        {"at 5s broker 1", KC_ERR_ARGUMENT, "needs: broker BROKER down"},
-        {"at 5s at 5s help", KC_ERR_ARGUMENT, "at: one time is enough"},
-        {"fault api=Fetsh", KC_ERR_ARGUMENT,
-         "fault: api needs an API's name as Fetch, or its key, not \"Fetsh\""},
-        {"fault error=OOPS", KC_ERR_ARGUMENT,
-         "fault: error needs an error's name as NOT_LEADER_OR_FOLLOWER, or its code, not \"OOPS\""},
-        {"fault nth=0", KC_ERR_ARGUMENT, "fault: nth needs a number from 1, not \"0\""},
-        {"fault drop=1", KC_ERR_ARGUMENT, "fault: drop needs no value, not \"1\""},
-        {"fault delay=2days", KC_ERR_ARGUMENT,
-         "fault: delay needs a time as 250ms, 5s, or in ms, not \"2days\""},
-        {"fault api=Fetch,,", KC_ERR_ARGUMENT, "fault: there is no key \"\""},
-        {"fault broker=7", KC_ERR_ARGUMENT, "there is no broker 7: 1 to 2"},
-        {"fault remove 1", KC_ERR_NOT_FOUND, "there is no fault 1"},
-        {"cut 0", KC_ERR_ARGUMENT, "cut BROKERS: needs a number, not \"0\""},
-    };
-    kc_error err;
-    kc_mock *mock = start_mock(2);
-    for (size_t i = 0; i < sizeof bad / sizeof bad[0]; i++) {
-        ck_assert_msg(kc_mock_command(mock, bad[i].text, NULL, NULL, &err) == bad[i].code, "%s: %d",
-                      bad[i].text, err.code);
-        ck_assert_str_eq(err.text, bad[i].error);
-    }
-    char longest[2000];
-    memset(longest, 'x', sizeof longest);
-    longest[sizeof longest - 1] = 0;
-    ck_assert_int_eq(kc_mock_command(mock, longest, NULL, NULL, &err), KC_ERR_ARGUMENT);
-    kc_mock_free(mock);
-}
-END_TEST
-
-START_TEST(a_command_with_a_time_is_done_then)
+START_TEST(a_child_of_the_process_leaves_it_alone)
 {
     kc_error err;
-    lines told = {0};
-    kc_mock *mock = start_mock(2);
-    int64_t begun_ms = now_ms();
-    ck_assert_int_eq(kc_mock_command(mock, "at 100ms broker 2 down", on_line, &told, &err), KC_OK);
-    ck_assert_int_eq(kc_mock_command(mock, "at 1h cut all", on_line, &told, &err), KC_OK);
-    ck_assert_int_eq(atomic_load(&told.count), 0);
-    while (atomic_load(&told.count) == 0)
-        poll(NULL, 0, 5);
-    ck_assert_int_ge(now_ms() - begun_ms, 100);
-    ck_assert_int_eq(try_connect(port_of(mock, 2)), -1);
-    ck_assert_int_eq(kc_mock_stop(mock), KC_OK);
-    ck_assert_str_eq(told.last, "broker 2 down: done");
+    int status = 0;
+    kc_mock *mock = tcp_mock_start(2);
+    pid_t child = fork();
+    ck_assert_int_ge(child, 0);
+    if (child == 0) {
+        bool is_right = kc_mock_topic_create(mock, "t", 1, 1, &err) == KC_ERR_FORKED &&
+                        kc_mock_dispatch(mock, 0) == KC_ERR_FORKED &&
+                        kc_mock_stop(mock) == KC_ERR_FORKED;
+        kc_mock_free(mock);
+        _exit(is_right ? 0 : 1);
+    }
+    ck_assert_int_eq(waitpid(child, &status, 0), child);
+    ck_assert_int_eq(status, 0);
+    int fd = tcp_connect(mock, 2);
+    tcp_ask(fd);
+    ck_assert_int_gt(tcp_receive(fd, 10000), 0);
+    close(fd);
     kc_mock_free(mock);
 }
 END_TEST

@@ -1,0 +1,133 @@
+/* SPDX-License-Identifier: LicenseRef-OfficeFlow
+ * Commands in words, and fault rules as text. */
+#include "tests/unit/mock/tcp_world.h"
+
+#include <kafkac/unstable/errors.h>
+
+#include <check.h>
+#include <poll.h>
+#include <stdatomic.h>
+#include <stdio.h>
+
+typedef struct lines {
+    atomic_int count;
+    char last[1100];
+} lines;
+
+static void on_line(const char *line, void *user)
+{
+    lines *told = user;
+    snprintf(told->last, sizeof told->last, "%s", line);
+    atomic_fetch_add(&told->count, 1);
+}
+
+START_TEST(commands_in_words_do_what_they_say)
+{
+    static const char *const good[] = {
+        "",
+        "  # nothing",
+        "help",
+        "topic create orders",
+        "topic create invoices 3",
+        "topic create letters 3 2",
+        "topic recreate letters",
+        "topic delete letters",
+        "move orders 0 to 2",
+        "epoch orders 0",
+        "coordinator group g to 1",
+        "coordinator transaction x to 2",
+        "broker 2 down",
+        "broker 2 up",
+        "broker 2 down with loss",
+        "broker 2 up",
+        "cut 1",
+        "cut all",
+        "link 1 off",
+        "link all slow 100000",
+        "link all on",
+        "fault api=Fetch, nth=3, error=NOT_LEADER_OR_FOLLOWER",
+        "fault drop",
+        "fault broker=1,every=2,count=5,skip=1,delay=5s,answer-delay=250,throttle=1m,close=after",
+        "fault api=1,error=-1,close=before",
+        "faults",
+        "fault remove 1",
+        "fault clear",
+        "brokers",
+        "topics",
+    };
+    kc_error err = {.text = ""};
+    lines told = {0};
+    kc_mock *mock = tcp_mock_start(2);
+    for (size_t i = 0; i < sizeof good / sizeof good[0]; i++) {
+        kc_err failed = kc_mock_command(mock, good[i], on_line, &told, &err);
+        ck_assert_msg(failed == KC_OK, "%s: %s", good[i], err.text);
+    }
+    ck_assert_ptr_nonnull(strstr(told.last, "invoices 2: leader "));
+    ck_assert_ptr_nonnull(strstr(told.last, ", offsets 0 to 0, readable to 0"));
+    kc_mock_free(mock);
+}
+END_TEST
+
+START_TEST(commands_that_are_wrong_say_what_was_expected)
+{
+    static const struct {
+        const char *text;
+        kc_err code;
+        const char *error;
+    } bad[] = {
+        {"brocker 1 down", KC_ERR_ARGUMENT, "there is no such command: \"help\" lists them"},
+        {"broker", KC_ERR_ARGUMENT, "needs: broker BROKER down"},
+        {"broker two down", KC_ERR_ARGUMENT, "broker BROKER down: needs a number, not \"two\""},
+        {"broker 1 dwon", KC_ERR_ARGUMENT, "needs: broker BROKER down"},
+        {"broker 9 down", KC_ERR_ARGUMENT, "there is no broker 9: 1 to 2"},
+        {"move t 0 to 1", KC_E_UNKNOWN_TOPIC_OR_PARTITION, "there is no partition 0 of a topic t"},
+        {"at soon broker 1 down", KC_ERR_ARGUMENT,
+         "at TIME COMMAND...: needs a time as 5s or 250ms, not \"soon\""},
+        {"at 5s broker 1", KC_ERR_ARGUMENT, "needs: broker BROKER down"},
+        {"at 5s at 5s help", KC_ERR_ARGUMENT, "at: one time is enough"},
+        {"fault api=Fetsh", KC_ERR_ARGUMENT,
+         "fault: api needs an API's name as Fetch, or its key, not \"Fetsh\""},
+        {"fault error=OOPS", KC_ERR_ARGUMENT,
+         "fault: error needs an error's name as NOT_LEADER_OR_FOLLOWER, or its code, not \"OOPS\""},
+        {"fault nth=0", KC_ERR_ARGUMENT, "fault: nth needs a number from 1, not \"0\""},
+        {"fault drop=1", KC_ERR_ARGUMENT, "fault: drop needs no value, not \"1\""},
+        {"fault delay=2days", KC_ERR_ARGUMENT,
+         "fault: delay needs a time as 250ms, 5s, or in ms, not \"2days\""},
+        {"fault api=Fetch,,", KC_ERR_ARGUMENT, "fault: there is no key \"\""},
+        {"fault broker=7", KC_ERR_ARGUMENT, "there is no broker 7: 1 to 2"},
+        {"fault remove 1", KC_ERR_NOT_FOUND, "there is no fault 1"},
+        {"cut 0", KC_ERR_ARGUMENT, "cut BROKERS: needs a number, not \"0\""},
+    };
+    kc_error err;
+    kc_mock *mock = tcp_mock_start(2);
+    for (size_t i = 0; i < sizeof bad / sizeof bad[0]; i++) {
+        ck_assert_msg(kc_mock_command(mock, bad[i].text, NULL, NULL, &err) == bad[i].code, "%s: %d",
+                      bad[i].text, err.code);
+        ck_assert_str_eq(err.text, bad[i].error);
+    }
+    char longest[2000];
+    memset(longest, 'x', sizeof longest);
+    longest[sizeof longest - 1] = 0;
+    ck_assert_int_eq(kc_mock_command(mock, longest, NULL, NULL, &err), KC_ERR_ARGUMENT);
+    kc_mock_free(mock);
+}
+END_TEST
+
+START_TEST(a_command_with_a_time_is_done_then)
+{
+    kc_error err;
+    lines told = {0};
+    kc_mock *mock = tcp_mock_start(2);
+    int64_t begun_ms = tcp_now_ms();
+    ck_assert_int_eq(kc_mock_command(mock, "at 100ms broker 2 down", on_line, &told, &err), KC_OK);
+    ck_assert_int_eq(kc_mock_command(mock, "at 1h cut all", on_line, &told, &err), KC_OK);
+    ck_assert_int_eq(atomic_load(&told.count), 0);
+    while (atomic_load(&told.count) == 0)
+        poll(NULL, 0, 5);
+    ck_assert_int_ge(tcp_now_ms() - begun_ms, 100);
+    ck_assert_int_eq(tcp_try(tcp_port(mock, 2)), -1);
+    ck_assert_int_eq(kc_mock_stop(mock), KC_OK);
+    ck_assert_str_eq(told.last, "broker 2 down: done");
+    kc_mock_free(mock);
+}
+END_TEST
