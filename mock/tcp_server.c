@@ -435,7 +435,8 @@ static void stop_listening(tcp_port *port)
 {
     port->is_listening = false;
     watch_listener(port);
-    close(port->watch.fd);
+    if (port->watch.fd >= 0)
+        close(port->watch.fd);
     port->watch.fd = bind_port(port);
 }
 
