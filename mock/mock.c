@@ -4,14 +4,16 @@
  * A turn and a control call take turns at a gate. Whoever serves waits for the loop outside of it, so a control call
  * never waits for the network. What a control call changed is sent by the next turn, for which it makes the loop's fd
  * readable. */
+#include "mock/auth.h"
 #include "mock/mock_core.h"
 #include "protocol/base/error.h"
 
 #include <assert.h>
 #include <stdio.h>
 
-#define MEMORY_BYTES ((size_t)1 << 30)
-#define DELAY_MS_MAX 60000
+#define MEMORY_BYTES   ((size_t)1 << 30)
+#define DELAY_MS_MAX   60000
+#define SESSION_MS_MAX 86400000
 
 void kc_mock_options_init(kc_mock_options *options)
 {
@@ -39,6 +41,7 @@ static kc_err check_options(const kc_mock_options *options, kc_error *err)
         {"replication", options->replication, 0, KM_REPLICAS_MAX},
         {"replication_ms", options->replication_ms, 0, DELAY_MS_MAX},
         {"group_initial_delay_ms", options->group_initial_delay_ms, 0, DELAY_MS_MAX},
+        {"sasl_session_ms", options->sasl_session_ms, 0, SESSION_MS_MAX},
         {"connections_max_idle_ms", options->connections_max_idle_ms, 0, INT32_MAX},
     };
     if (options->size != sizeof *options)
@@ -63,6 +66,26 @@ static uint64_t some_seed(const kc_mock *mock)
     return time * UINT64_C(0x9e3779b97f4a7c15) + (uintptr_t)mock;
 }
 
+static kc_err add_users(kc_mock *mock, const kc_mock_options *from, kc_error *err)
+{
+    if (from->user_count == 0)
+        return KC_OK;
+    km_auth *auth = km_auth_open(mock->cluster);
+    if (!auth)
+        return kb_error_code(err, KC_ERR_NOMEM);
+    auth->is_required = true;
+    auth->session_ms = from->sasl_session_ms;
+    for (size_t i = 0; i < from->user_count; i++) {
+        const kc_mock_user *user = &from->users[i];
+        if (!user->name || !user->password || !*user->name || !*user->password)
+            return kb_error_set(err, KC_ERR_ARGUMENT, "a user needs a name and a password");
+        kc_err failed = km_auth_add_user(mock->cluster, user->name, user->password);
+        if (failed)
+            return kb_error_code(err, failed);
+    }
+    return KC_OK;
+}
+
 static kc_err open_cluster(kc_mock *mock, const kc_mock_options *from, kc_error *err)
 {
     km_options options;
@@ -80,6 +103,7 @@ static kc_err open_cluster(kc_mock *mock, const kc_mock_options *from, kc_error 
     if (failed)
         return kb_error_code(err, failed);
     mock->cluster->log = mock->log;
+    KB_TRY(add_users(mock, from, err));
     const km_tcp_options tcp = {.listen_host = from->listen_host,
                                 .advertised_host = from->advertised_host,
                                 .port = (uint16_t)from->port};

@@ -19,7 +19,7 @@
 static struct {
     int64_t brokers, port, partitions, replication_delay_ms;
     const char *host, *advertised_host, *memory;
-    cli_list faults, plans;
+    cli_list faults, plans, users;
     bool no_auto_create, is_verbose;
 } opt = {.brokers = 1, .partitions = 1};
 
@@ -82,9 +82,24 @@ static bool run_option(kc_mock *mock, const char *word, const char *text)
            cli_complain("broker: --%s \"%s\": %s", word, text, err.text);
 }
 
-static bool open_mock(kc_mock **mock_out)
+/** NAME:PASSWORD; the password may hold colons. */
+static bool parse_user(kb_arena *arena, const char *text, kc_mock_user *user)
+{
+    const char *colon = strchr(text, ':');
+    if (!colon || colon == text || !colon[1])
+        return cli_complain("broker: --user must be NAME:PASSWORD");
+    user->name = kb_arena_printf(arena, "%.*s", (int)(colon - text), text);
+    user->password = colon + 1;
+    return user->name || cli_complain("%s", kc_err_text(KC_ERR_NOMEM));
+}
+
+static bool open_mock(kb_arena *arena, kc_mock **mock_out)
 {
     kc_error err;
+    kc_mock_user users[CLI_LIST_MAX];
+    for (size_t i = 0; i < opt.users.count; i++)
+        if (!parse_user(arena, opt.users.items[i], &users[i]))
+            return false;
     kc_mock_options options;
     kc_mock_options_init(&options);
     options.brokers = (int32_t)opt.brokers;
@@ -94,6 +109,8 @@ static bool open_mock(kc_mock **mock_out)
     options.auto_create_topics = !opt.no_auto_create;
     options.partitions = (int32_t)opt.partitions;
     options.replication_ms = (int32_t)opt.replication_delay_ms;
+    options.users = users;
+    options.user_count = opt.users.count;
     options.log = on_log;
     options.log_level = opt.is_verbose ? KC_LOG_INFO : KC_LOG_WARNING;
     if (opt.memory && !parse_size(opt.memory, &options.memory_bytes_max))
@@ -214,9 +231,15 @@ static int run_broker(cli_session *session, cli_words words, cli_words command)
     (void)words;
     (void)command;
     kc_mock *mock = NULL;
+    kb_mem mem;
+    kb_arena arena;
     sigset_t while_waiting;
+    kb_mem_init(&mem, NULL, 0);
+    kb_arena_init(&arena, &mem, 0);
     catch_signals(&while_waiting);
-    if (!open_mock(&mock))
+    bool is_open = open_mock(&arena, &mock);
+    kb_arena_cleanup(&arena);
+    if (!is_open)
         return CLI_ERROR;
     int code = CLI_ERROR;
     if (set_up(mock)) {
@@ -240,6 +263,8 @@ static const cli_option options[] = {
      100000},
     {0, "replication-delay", CLI_INT, &opt.replication_delay_ms, "MS",
      "until a record is on all replicas (0): what\n\"broker N down with loss\" can lose", 0, 60000},
+    {0, "user", CLI_LIST, &opt.users, "NAME:PASSWORD",
+     "who may connect, by SASL PLAIN or SCRAM (several);\nwithout it anybody may", 0, 0},
     {0, "memory", CLI_TEXT, &opt.memory, "SIZE", "at most, as 512MiB or 2GiB (1GiB)", 0, 0},
     {0, "fault", CLI_LIST, &opt.faults, "RULE",
      "as api=Fetch,nth=3,error=NOT_LEADER_OR_FOLLOWER\n(several)", 0, 0},

@@ -137,6 +137,23 @@ class Tests(Case):
         self.assertEqual(sorted(r["value"] for r in found), sorted(r["value"] for r in records))
         self.assertEqual({r["partition"] for r in found}, {0, 1})
 
+    def test_who_is_named_may_connect_and_nobody_else(self):
+        _, where = self.start_broker("--user", "alice:secret:1", "--user", "bob:s")
+
+        def properties(mechanism, name, password):
+            pairs = {"security.protocol": "SASL_PLAINTEXT", "sasl.mechanism": mechanism, "sasl.username": name,
+                     "sasl.password": password, "default.api.timeout.ms": "5000"}
+            return [word for pair in pairs.items() for word in ("-X", "=".join(pair))]
+        for mechanism in ("PLAIN", "SCRAM-SHA-256", "SCRAM-SHA-512"):
+            answer = self.call("Metadata", {"topics": []}, "-b", where, *properties(mechanism, "alice", "secret:1"))
+            self.assertEqual(len(answer["brokers"]), 1)
+            _, err = self.run_program("kafka", "call", "Metadata", "{}", "-b", where,
+                                      *properties(mechanism, "bob", "secret"), code=ERROR)
+            self.assertRegex(err, "(?i)authentication|password")
+        self.run_program("kafka", "call", "Metadata", "{}", "-b", where, "-X", "default.api.timeout.ms=1500", code=ERROR)
+        _, err = self.run_program("broker", "--user", "alice", code=ERROR)
+        self.assertIn("--user must be NAME:PASSWORD", err)
+
     # --- faults ---
 
     def test_a_fault_of_the_command_line_meets_its_request(self):

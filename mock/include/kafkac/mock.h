@@ -33,33 +33,38 @@ typedef struct kc_mock kc_mock;
 
 #define KC_MOCK_BROKERS_MAX 32
 
+/** Who may connect where users are named: by SASL with PLAIN, SCRAM-SHA-256 or SCRAM-SHA-512. */
+typedef struct kc_mock_user {
+    const char *name, *password; /**< not empty */
+} kc_mock_user;
+
 /** What a broker's server.properties would say, and where it listens. Make it by kc_mock_options_init(). */
 typedef struct kc_mock_options {
-    size_t size;             /**< sizeof(kc_mock_options)                                     */
-    int32_t brokers;         /**< 1 to KC_MOCK_BROKERS_MAX; default 1                          */
-    int32_t port;            /**< of broker 1, + 1 for each further one; 0 (default): free ones */
-    const char *listen_host; /**< an IP address, v6 too; NULL: 127.0.0.1                       */
-    const char
-        *advertised_host;    /**< what clients are told, at most 255 bytes; NULL: the address they
-                                      listen on, of a wildcard (0.0.0.0, ::) the loopback one        */
-    bool auto_create_topics; /**< topics are made when asked for; default true                 */
-    int32_t partitions;      /**< of topics made without a number: 1 to 100,000; default 1     */
-    int16_t
-        replication; /**< likewise, 1 to 8 and at most `brokers`; 0 (default): as many as brokers, at most 3 */
-    int32_t
-        replication_ms; /**< until a record is on all replicas and readable: 0 (default) to 60,000. Until
-                                 then a broker_down with loss takes it along                              */
-    int32_t
-        group_initial_delay_ms; /**< before the first rebalance of a new group: 0 (default) to 60,000 */
-    int32_t
-        connections_max_idle_ms; /**< 0 (default): never closed                                        */
-    size_t
-        memory_bytes_max;  /**< of all it holds; 0: no limit; default 1 GiB                       */
-    uint64_t seed;         /**< of ids; 0 (default): another one each time                        */
-    const kc_alloc *alloc; /**< NULL: the C library's; copied. Called by one thread at a time     */
-    kc_log_fn log;         /**< NULL: no log. On the thread that serves or controls               */
+    size_t size;             /**< sizeof(kc_mock_options)                            */
+    int32_t brokers;         /**< 1 to KC_MOCK_BROKERS_MAX; default 1                 */
+    int32_t port;            /**< of broker 1, + 1 for each further one; 0: free ones */
+    const char *listen_host; /**< an IP address, v6 too; NULL: 127.0.0.1              */
+    /** What clients are told, at most 255 bytes. NULL: the address they listen on, of a wildcard (0.0.0.0, ::) the
+     * loopback one. */
+    const char *advertised_host;
+    bool auto_create_topics; /**< topics are made when asked for; default true        */
+    int32_t partitions;      /**< of topics made without a number: 1 to 100,000       */
+    int16_t replication;     /**< likewise, 1 to 8 and at most `brokers`; 0: 3 if there are */
+    /** Until a record is on all replicas, and readable: 0 (default) to 60,000. Until then kc_mock_broker_down() with
+     * loss takes it along. */
+    int32_t replication_ms;
+    int32_t group_initial_delay_ms;  /**< of a new group's first rebalance: 0 to 60,000 */
+    int32_t connections_max_idle_ms; /**< 0 (default): never closed                     */
+    /** Copied. With any, every connection must say who it is (SASL_PLAINTEXT). */
+    const kc_mock_user *users;
+    size_t user_count;
+    int32_t sasl_session_ms; /**< until a session ends (KIP-368): 0: never, to 86,400,000 */
+    size_t memory_bytes_max; /**< of all it holds; 0: no limit; default 1 GiB         */
+    uint64_t seed;           /**< of ids; 0: another one each time                    */
+    const kc_alloc *alloc;   /**< NULL: the C library's; copied. By one thread at a time */
+    kc_log_fn log;           /**< NULL: no log. On the thread that serves or controls */
     void *log_user;
-    kc_log_level log_level; /**< KC_LOG_INFO tells connections; default KC_LOG_WARNING            */
+    kc_log_level log_level; /**< KC_LOG_INFO tells connections; default KC_LOG_WARNING */
 } kc_mock_options;
 
 /** All defaults. */
@@ -236,10 +241,10 @@ typedef struct kc_mock_fault {
     /* what happens */
     int32_t delay_ms;        /**< before it is served: 0 to 86,400,000    */
     int32_t answer_delay_ms; /**< after, before the answer leaves         */
-    int16_t
-        error; /**< Kafka's code: nothing is done, and the answer says this wherever it can; 0: none */
-    int32_t
-        throttle_ms; /**< told in the answer, and nothing further of the connection is read for so long (KIP-219) */
+    /** Kafka's code: nothing is done, and the answer says this wherever it can; 0: none. */
+    int16_t error;
+    /** Told in the answer, and nothing further of the connection is read for so long (KIP-219): 0 to 86,400,000. */
+    int32_t throttle_ms;
     kc_mock_end end;
     kc_mock_rewrite_fn rewrite; /**< NULL: none */
     void *user;

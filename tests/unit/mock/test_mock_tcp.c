@@ -159,6 +159,12 @@ START_TEST(options_out_of_range_and_a_port_that_is_taken_are_told)
     options.listen_host = "no-address";
     ck_assert_int_eq(kc_mock_new(&options, &other, &err), KC_ERR_ARGUMENT);
     options.listen_host = NULL;
+    const kc_mock_user nobody = {.name = "alice", .password = ""};
+    options.users = &nobody;
+    options.user_count = 1;
+    ck_assert_int_eq(kc_mock_new(&options, &other, &err), KC_ERR_ARGUMENT);
+    ck_assert_str_eq(err.text, "a user needs a name and a password");
+    options.user_count = 0;
     options.memory_bytes_max = 5000;
     ck_assert_int_eq(kc_mock_new(&options, &other, &err), KC_ERR_NOMEM);
     kc_mock_free(mock);
