@@ -122,9 +122,11 @@ static int16_t check_transaction(km_request *request, const item *it)
 {
     const kp_produce_req *asked = request->message;
     const kp_batch *batch = &it->batch;
-    if (!is_transactional(batch) || !request->cluster->on_transactional_produce ||
+    if (!is_transactional(batch) ||
         km_partition_has_transaction(it->partition, batch->producer_id, batch->producer_epoch))
         return 0;
+    if (!request->cluster->on_transactional_produce)
+        return KC_E_INVALID_PRODUCER_ID_MAPPING;
     int16_t error = request->cluster->on_transactional_produce(
         request, it->partition, batch->producer_id, batch->producer_epoch, asked->transactional_id);
     bool is_old = request->version < TXN_V2_VERSION;

@@ -103,7 +103,8 @@ struct km_cluster {
     km_acls *acls;
     km_quotas *quotas;
     struct km_fetch_sessions *fetch_sessions;
-    /** Asked before the first batch of a transaction goes into a partition: 0 or Kafka's code. NULL: all may. */
+    /** Asked before the first batch of a transaction goes into a partition: 0 or Kafka's code. NULL: nobody has a
+     * transactional id yet. */
     int16_t (*on_transactional_produce)(struct km_request *request, const km_partition *partition,
                                         int64_t producer_id, int16_t producer_epoch,
                                         kc_bytes transactional_id);

@@ -144,6 +144,22 @@ mock_link *mock_coordinator(mock_world *world, km_coordinator_type type, const c
     return link_to(world, found->leader);
 }
 
+static int16_t allow(km_request *request, const km_partition *partition, int64_t producer_id,
+                     int16_t producer_epoch, kc_bytes transactional_id)
+{
+    (void)request;
+    (void)partition;
+    (void)producer_id;
+    (void)producer_epoch;
+    (void)transactional_id;
+    return 0;
+}
+
+void mock_allow_transactions(mock_world *world)
+{
+    world->cluster->on_transactional_produce = allow;
+}
+
 void mock_defaults(int16_t api_key, void *request)
 {
     kp_defaults(kp_api_by_key(api_key)->request, request);

@@ -42,6 +42,9 @@ void mock_link_free(mock_link *link);
 mock_link *mock_leader(mock_world *world, const char *topic, int32_t partition);
 mock_link *mock_coordinator(mock_world *world, km_coordinator_type type, const char *key);
 
+/** Transactional batches of producers that never asked for a transactional id are taken, until one asks. */
+void mock_allow_transactions(mock_world *world);
+
 /** Every field of a request to its default. */
 void mock_defaults(int16_t api_key, void *request);
 

@@ -329,6 +329,7 @@ END_TEST
 START_TEST(read_committed_ends_at_an_open_transaction_and_names_the_aborted_ones)
 {
     mock_world *world = mock_new(1);
+    mock_allow_transactions(world);
     km_topic *topic = mock_topic(world, "t", 1);
     km_partition *partition = topic->partitions[0];
     mock_link *link = mock_link_new(world, 1);
@@ -366,6 +367,7 @@ END_TEST
 START_TEST(a_fetch_with_read_committed_is_woken_by_the_end_of_the_transaction)
 {
     mock_world *world = mock_new(1);
+    mock_allow_transactions(world);
     km_topic *topic = mock_topic(world, "t", 1);
     mock_link *link = mock_link_new(world, 1);
     kp_batch_producer a = {1, 0, 0, true};
@@ -389,6 +391,7 @@ START_TEST(a_marker_that_is_lost_opens_its_transaction_again)
     options.broker_count = 3;
     options.replication_us = 1000;
     mock_world *world = mock_new_with(&options);
+    mock_allow_transactions(world);
     km_topic *topic = mock_topic(world, "t", 1);
     km_partition *partition = topic->partitions[0];
     kp_batch_producer a = {1, 0, 0, true}, b = {2, 3, 7, false};

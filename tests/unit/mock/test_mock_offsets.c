@@ -124,6 +124,7 @@ END_TEST
 START_TEST(the_end_of_read_committed_is_the_last_stable_offset)
 {
     mock_world *world = mock_new(1);
+    mock_allow_transactions(world);
     km_topic *topic = mock_topic(world, "t", 1);
     kp_batch_producer who = {7, 0, 0, true};
     append(world, topic, times, 2, NULL);
@@ -286,6 +287,7 @@ END_TEST
 START_TEST(producers_of_a_partition_are_told)
 {
     mock_world *world = mock_new(1);
+    mock_allow_transactions(world);
     km_topic *topic = mock_topic(world, "t", 1);
     kp_batch_producer a = {7, 2, 0, true}, b = {8, 0, 5, false};
     append(world, topic, times, 2, &b);

@@ -256,6 +256,18 @@ START_TEST(protocol_2_adds_by_producing_and_bumps_the_epoch_at_each_end)
 }
 END_TEST
 
+START_TEST(a_transaction_of_no_transactional_id_is_refused)
+{
+    mock_world *world = mock_new(1);
+    mock_topic(world, "t", 1);
+    who nobody = {7, 0};
+    ck_assert_int_eq(txn_produce(world, 13, nobody, 0), KC_E_INVALID_PRODUCER_ID_MAPPING);
+    txn_init(world);
+    ck_assert_int_eq(txn_produce(world, 13, nobody, 0), KC_E_INVALID_PRODUCER_ID_MAPPING);
+    mock_free(world);
+}
+END_TEST
+
 START_TEST(one_unknown_partition_fails_all_of_a_request)
 {
     mock_world *world = mock_new(1);
