@@ -98,7 +98,7 @@ static void on_poll(kn_timer *timer)
     sim_reader *reader = timer->user;
     sim_world *sim = reader->sim;
     kc_batch *batch;
-    int64_t burst = sim_between(sim, 1, 20);
+    int64_t burst = sim->is_settled ? 1000 : sim_between(sim, 1, 20);
     while (burst-- > 0 && !sim->has_failed) {
         kc_err err = kc_consumer_next(reader->consumer, &batch);
         if (err == KC_OK)
@@ -112,8 +112,8 @@ static void on_poll(kn_timer *timer)
         free_one(reader);
     if (!sim->is_settled && sim_chance(sim, 3))
         move_about(reader);
-    if (kn_timer_set(reader->host->loop, timer,
-                     sim_host_now_us(reader->host) + sim_between(sim, 0, reader->interval_us * 2)))
+    int64_t pause_us = sim->is_settled ? 10000 : sim_between(sim, 0, reader->interval_us * 2);
+    if (kn_timer_set(reader->host->loop, timer, sim_host_now_us(reader->host) + pause_us))
         sim_fail(sim, "a timer can't be set");
 }
 

@@ -173,7 +173,7 @@ static void on_poll(kn_timer *timer)
     sim_member *member = timer->user;
     sim_world *sim = member->sim;
     kc_batch *batch;
-    int64_t burst = sim_between(sim, 1, 20);
+    int64_t burst = sim->is_settled ? 1000 : sim_between(sim, 1, 20);
     while (burst-- > 0 && !sim->has_failed && !member->is_away) {
         kc_err err = kc_consumer_next(member->consumer, &batch);
         if (err == KC_OK)
@@ -187,7 +187,7 @@ static void on_poll(kn_timer *timer)
         free_held(member);
     if (!member->auto_commits && !member->is_away && member->commits < 4 && sim_chance(sim, 20))
         commit(member);
-    int64_t pause_us = sim_between(sim, 0, member->interval_us * 2);
+    int64_t pause_us = sim->is_settled ? 10000 : sim_between(sim, 0, member->interval_us * 2);
     if (!sim->is_settled && sim_chance(sim, 1))
         pause_us = sim_between(sim, 0, 90000000); /* a slow handler */
     if (kn_timer_set(member->host->loop, timer, sim_host_now_us(member->host) + pause_us))
