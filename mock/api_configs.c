@@ -90,6 +90,35 @@ static bool put_table(describing *d, const kb_map *set)
 
 /* ---- brokers ---- */
 
+/** A name no broker knows can be set, and is taken for a secret. */
+static bool put_unknown(describing *d, kc_bytes resource, km_config_source source)
+{
+    const km_config_resource *set =
+        km_config_resource_find(d->request->cluster, KM_RESOURCE_BROKER, resource);
+    size_t count = (size_t)d->out->configs.count, pos = 0;
+    const km_config *config;
+    if (!set)
+        return true;
+    kp_describe_configs_resp_config *known = d->out->configs.items;
+    if (!make_room(d, count + set->configs.count))
+        return false;
+    memcpy(d->out->configs.items, known, count * sizeof *known);
+    while ((config = kb_map_next(&set->configs, &pos))) {
+        if (km_config_row_find(KM_RESOURCE_BROKER, config->name) || !is_wanted(d, config->name))
+            continue;
+        kp_describe_configs_resp_config *one = &d->out->configs.items[d->out->configs.count++];
+        const km_config_view view = {.synonyms = {{config->name, KC_NULL, (int8_t)source}},
+                                     .synonym_count = 1};
+        *one = (kp_describe_configs_resp_config){.name = config->name,
+                                                 .read_only = true,
+                                                 .config_source = (int8_t)source,
+                                                 .is_sensitive = true};
+        if (!put_synonyms(d, &view, true, one))
+            return false;
+    }
+    return true;
+}
+
 /** What was set for all brokers, and only as far as it was. */
 static bool put_broker_defaults(describing *d)
 {
@@ -118,7 +147,9 @@ static int16_t describe_broker(describing *d)
     int64_t id;
     kc_bytes name = d->resource->resource_name;
     if (name.len == 0)
-        return put_broker_defaults(d) ? 0 : KC_E_UNKNOWN_SERVER_ERROR;
+        return put_broker_defaults(d) && put_unknown(d, name, KM_SOURCE_DYNAMIC_DEFAULT)
+                   ? 0
+                   : KC_E_UNKNOWN_SERVER_ERROR;
     if (!kb_parse_i64(name, &id))
         return refuse(d, KC_E_INVALID_REQUEST,
                       KM_TEXT(&d->request->arena,
@@ -129,7 +160,9 @@ static int16_t describe_broker(describing *d)
             KM_TEXT(&d->request->arena,
                     "Unexpected broker id, expected %d or empty string, but received " KC_FMT,
                     (int)d->request->broker->id, KC_ARG(name)));
-    return put_table(d, NULL) ? 0 : KC_E_UNKNOWN_SERVER_ERROR;
+    return put_table(d, NULL) && put_unknown(d, name, KM_SOURCE_DYNAMIC_BROKER)
+               ? 0
+               : KC_E_UNKNOWN_SERVER_ERROR;
 }
 
 /** It has none that could be set. */

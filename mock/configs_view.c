@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: LicenseRef-OfficeFlow
  * Which value of a config is in force, and why: what is set on the resource, on the broker, on all brokers, in the
  * broker's file, or nowhere. */
+#include "mock/auth.h"
 #include "mock/configs.h"
 #include "mock/text.h"
 
@@ -31,6 +32,32 @@ static kc_bytes unless(kb_arena *arena, int64_t number, int64_t fallback)
     return number == fallback ? KC_NULL : number_text(arena, number);
 }
 
+/** The one listener: with SASL, when clients have to say who they are. */
+static const char *protocol_of(const km_cluster *cluster)
+{
+    return cluster->auth && cluster->auth->is_required ? "SASL_PLAINTEXT" : "PLAINTEXT";
+}
+
+static kc_bytes mechanisms(const km_auth *auth, kb_arena *arena)
+{
+    kc_bytes list = KC_NULL;
+    for (int i = 0; i < KM_MECHANISM_COUNT; i++) {
+        const char *name = km_mechanism_name((km_mechanism)i);
+        if (auth->mechanisms & (1u << i))
+            list = list.ptr ? KM_TEXT(arena, KC_FMT ",%s", KC_ARG(list), name) : kc_str(name);
+    }
+    return list;
+}
+
+static kc_bytes auth_value(const km_auth *auth, const char *name, kb_arena *arena)
+{
+    if (is(name, "sasl.enabled.mechanisms"))
+        return mechanisms(auth, arena);
+    if (is(name, "connections.max.reauth.ms"))
+        return unless(arena, auth->session_ms, 0);
+    return KC_NULL;
+}
+
 /** What the broker's server.properties would say; null: nothing. */
 static kc_bytes static_value(const km_broker *broker, const char *name, kb_arena *arena)
 {
@@ -40,7 +67,13 @@ static kc_bytes static_value(const km_broker *broker, const char *name, kb_arena
     if (is(name, "broker.rack"))
         return broker->rack[0] ? kc_str(broker->rack) : KC_NULL;
     if (is(name, "advertised.listeners") || is(name, "listeners"))
-        return KM_TEXT(arena, "PLAINTEXT://%s:%d", broker->host, (int)broker->port);
+        return KM_TEXT(arena, "%s://%s:%d", protocol_of(broker->cluster), broker->host,
+                       (int)broker->port);
+    if (is(name, "inter.broker.listener.name"))
+        return kc_str(protocol_of(broker->cluster));
+    if (broker->cluster->auth &&
+        (is(name, "sasl.enabled.mechanisms") || is(name, "connections.max.reauth.ms")))
+        return auth_value(broker->cluster->auth, name, arena);
     if (is(name, "auto.create.topics.enable"))
         return options->auto_create_topics ? KC_NULL : KC_STR("false");
     if (is(name, "num.partitions"))

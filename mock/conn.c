@@ -385,14 +385,14 @@ static bool may_serve(km_conn *conn, km_sasl *sasl)
     served_request *serving = conn->current;
     km_request *request = &serving->request;
     bool is_known = request->error != KC_E_UNSUPPORTED_VERSION;
-    switch (sasl ? km_sasl_gate(sasl, request->api->key, is_known) : KM_GATE_OPEN) {
-    case KM_GATE_OPEN:
+    switch (sasl ? km_sasl_gate(sasl, request->api->key, is_known) : KM_SASL_ALLOWED) {
+    case KM_SASL_ALLOWED:
         return true;
-    case KM_GATE_ILLEGAL:
+    case KM_SASL_ILLEGAL:
         request->error = KC_E_ILLEGAL_SASL_STATE;
         serving->is_last = true;
         return true;
-    case KM_GATE_CLOSE:
+    case KM_SASL_CLOSE:
         break;
     }
     kb_log_line(&cluster_of(conn)->log, KC_LOG_INFO,

@@ -47,7 +47,7 @@ void km_sasl_free(km_sasl *sasl)
 /* ---- which requests ---- */
 
 /** A handshake in a session that ends begins the next one. */
-static km_gate gate_complete(km_sasl *sasl, int16_t api_key)
+static km_sasl_verdict gate_complete(km_sasl *sasl, int16_t api_key)
 {
     int64_t now_us = sasl->auth->cluster->now_us;
     bool may_begin = api_key == KP_API_SASL_HANDSHAKE && sasl->expires_us > 0 &&
@@ -56,31 +56,31 @@ static km_gate gate_complete(km_sasl *sasl, int16_t api_key)
         sasl->again_us = now_us;
         sasl->is_again = true;
         sasl->stage = KM_SASL_HANDSHAKE;
-        return KM_GATE_OPEN;
+        return KM_SASL_ALLOWED;
     }
-    return sasl->expires_us > 0 && now_us > sasl->expires_us ? KM_GATE_CLOSE : KM_GATE_OPEN;
+    return sasl->expires_us > 0 && now_us > sasl->expires_us ? KM_SASL_CLOSE : KM_SASL_ALLOWED;
 }
 
-km_gate km_sasl_gate(km_sasl *sasl, int16_t api_key, bool is_known_version)
+km_sasl_verdict km_sasl_gate(km_sasl *sasl, int16_t api_key, bool is_known_version)
 {
     switch (sasl->stage) {
     case KM_SASL_INITIAL:
         if (api_key == KP_API_API_VERSIONS) {
             /* One that was not understood may come again (KIP-511). */
             sasl->stage = is_known_version ? KM_SASL_HANDSHAKE : KM_SASL_INITIAL;
-            return KM_GATE_OPEN;
+            return KM_SASL_ALLOWED;
         }
-        return api_key == KP_API_SASL_HANDSHAKE ? KM_GATE_OPEN : KM_GATE_CLOSE;
+        return api_key == KP_API_SASL_HANDSHAKE ? KM_SASL_ALLOWED : KM_SASL_CLOSE;
     case KM_SASL_HANDSHAKE:
-        return api_key == KP_API_SASL_HANDSHAKE ? KM_GATE_OPEN : KM_GATE_CLOSE;
+        return api_key == KP_API_SASL_HANDSHAKE ? KM_SASL_ALLOWED : KM_SASL_CLOSE;
     case KM_SASL_TOKENS:
-        return api_key == KP_API_SASL_AUTHENTICATE ? KM_GATE_OPEN : KM_GATE_ILLEGAL;
+        return api_key == KP_API_SASL_AUTHENTICATE ? KM_SASL_ALLOWED : KM_SASL_ILLEGAL;
     case KM_SASL_COMPLETE:
         return gate_complete(sasl, api_key);
     case KM_SASL_REFUSED:
         break;
     }
-    return KM_GATE_CLOSE;
+    return KM_SASL_CLOSE;
 }
 
 int16_t km_sasl_handshake(km_sasl *sasl, kc_bytes name, int16_t version)

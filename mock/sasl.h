@@ -48,14 +48,14 @@ typedef struct km_sasl {
 km_sasl *km_sasl_new(km_auth *auth);
 void km_sasl_free(km_sasl *sasl);
 
-typedef enum km_gate {
-    KM_GATE_OPEN,
-    KM_GATE_ILLEGAL, /**< answered with ILLEGAL_SASL_STATE, and the last of the connection */
-    KM_GATE_CLOSE,
-} km_gate;
+typedef enum km_sasl_verdict {
+    KM_SASL_ALLOWED,
+    KM_SASL_ILLEGAL, /**< answered with ILLEGAL_SASL_STATE, and the last of the connection */
+    KM_SASL_CLOSE,
+} km_sasl_verdict;
 
 /** May this request be served now? Moves on to the stage it begins. */
-km_gate km_sasl_gate(km_sasl *sasl, int16_t api_key, bool is_known_version);
+km_sasl_verdict km_sasl_gate(km_sasl *sasl, int16_t api_key, bool is_known_version);
 
 /** SaslHandshake: 0, UNSUPPORTED_SASL_MECHANISM (close after it), ILLEGAL_SASL_STATE. */
 int16_t km_sasl_handshake(km_sasl *sasl, kc_bytes mechanism, int16_t version);

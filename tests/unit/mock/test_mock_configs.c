@@ -172,6 +172,21 @@ START_TEST(a_broker_tells_of_itself_only)
 }
 END_TEST
 
+START_TEST(a_name_no_broker_knows_is_kept_and_taken_for_a_secret)
+{
+    mock_world *world = mock_new(1);
+    mock_link *link = mock_link_new(world, 1);
+    set(link, KM_RESOURCE_BROKER, "1", "nope", "5");
+    const kp_describe_configs_resp_config *config =
+        describe_one(link, KM_RESOURCE_BROKER, "1", "nope");
+    ck_assert(config->is_sensitive && config->read_only);
+    ck_assert_ptr_null(config->value.ptr);
+    ck_assert_int_eq(config->config_source, KM_SOURCE_DYNAMIC_BROKER);
+    ck_assert_int_eq(config->synonyms.count, 1);
+    mock_free(world);
+}
+END_TEST
+
 START_TEST(what_is_not_there_has_no_configs)
 {
     mock_world *world = mock_new(1);

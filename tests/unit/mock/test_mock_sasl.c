@@ -4,6 +4,7 @@
 #include "mock/auth.h"
 #include "mock/mem_server.h"
 #include "protocol/base/text.h"
+#include "protocol/frame.h"
 #include "protocol/wire.h"
 #include "tests/unit/mock/mock_world.h"
 
@@ -279,6 +280,87 @@ START_TEST(scram_s_first_message_has_the_client_s_nonce_and_kafka_s_iterations)
 }
 END_TEST
 
+/** The client's last message for "alice", by RFC 5802; `said` is the nonce it names. */
+static kc_bytes final_message(kb_buf *out, kc_bytes server_first, kc_bytes said,
+                              const char *password)
+{
+    const km_mechanism mechanism = KM_SCRAM_SHA_256;
+    uint8_t salted[32], client[32], stored[32], signature[32];
+    kc_bytes rest = server_first, nonce, salt_text;
+    kb_mem mem;
+    kb_buf salt, text;
+    kb_mem_init(&mem, NULL, 0);
+    kb_buf_init(&salt, &mem, 0);
+    kb_buf_init(&text, &mem, 0);
+    ck_assert(kb_text_split(&rest, ',', &nonce) && kb_text_split(&rest, ',', &salt_text));
+    ck_assert(kb_base64_get(&salt, kc_span(salt_text.ptr + 2, salt_text.len - 2)));
+    ck_assert_int_eq(PKCS5_PBKDF2_HMAC(password, (int)strlen(password), salt.data, (int)salt.len,
+                                       4096, EVP_sha256(), 32, salted),
+                     1);
+    ck_assert(km_scram_hmac(mechanism, kc_span(salted, 32), KC_STR("Client Key"), client));
+    ck_assert_int_eq(EVP_Digest(client, 32, stored, NULL, EVP_sha256(), NULL), 1);
+    kb_buf_reset(out);
+    kb_buf_put_bytes(out, KC_STR("c=biws,"));
+    kb_buf_put_bytes(out, said.ptr ? said : nonce);
+    kb_buf_put_bytes(&text, KC_STR("n=alice,r=x,"));
+    kb_buf_put_bytes(&text, server_first);
+    kb_buf_put_byte(&text, ',');
+    kb_buf_put_bytes(&text, kb_buf_bytes(out));
+    ck_assert(km_scram_hmac(mechanism, kc_span(stored, 32), kb_buf_bytes(&text), signature));
+    for (int i = 0; i < 32; i++)
+        client[i] ^= signature[i];
+    kb_buf_put_bytes(out, KC_STR(",p="));
+    kb_base64_put(out, kc_span(client, 32));
+    kb_buf_cleanup(&salt);
+    kb_buf_cleanup(&text);
+    return kb_buf_bytes(out);
+}
+
+START_TEST(scram_lets_in_by_a_proof_for_this_exchange_only)
+{
+    static const struct {
+        const char *password, *said;
+        bool is_good;
+    } cases[] = {{"secret", NULL, true},
+                 {"secrex", NULL, false},
+                 {"secret", "r=x", false},
+                 {"secret", "r=xyz", false}};
+    mock_world *world = secure(0);
+    kb_buf out;
+    kb_buf_init(&out, &world->mem, 0);
+    for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
+        mock_link *link = mock_link_new(world, 1);
+        handshake(link, 1, "SCRAM-SHA-256");
+        kc_bytes first = token(link, KC_STR("n,,n=alice,r=x"))->auth_bytes;
+        const kp_sasl_authenticate_resp *response =
+            token(link, final_message(&out, first, kc_str(cases[i].said), cases[i].password));
+        ck_assert_msg((response->error_code == 0) == cases[i].is_good, "%zu", i);
+        ck_assert(mock_is_closed(link) != cases[i].is_good);
+        if (cases[i].is_good)
+            ck_assert_mem_eq(response->auth_bytes.ptr, "v=", 2);
+    }
+    kb_buf_cleanup(&out);
+    mock_free(world);
+}
+END_TEST
+
+/** With so much memory, the request itself aside. */
+static void send_in(mock_world *world, mock_link *link, const kp_sasl_authenticate_req *request,
+                    size_t room)
+{
+    const kp_api *api = kp_api_by_key(KP_API_SASL_AUTHENTICATE);
+    kb_mem other;
+    kb_buf frame;
+    kb_mem_init(&other, NULL, 0);
+    kb_buf_init(&frame, &other, 0);
+    ck_assert_int_eq(kp_frame_request(api, 2, 7, KC_STR("test"), request, &frame, NULL, NULL),
+                     KC_OK);
+    world->mem.limit = world->mem.used + room;
+    mock_send_bytes(link, kb_buf_bytes(&frame));
+    world->mem.limit = SIZE_MAX;
+    kb_buf_cleanup(&frame);
+}
+
 /* ---- OAUTHBEARER ---- */
 
 /** An unsecured token: its claims as JSON. */
@@ -360,6 +442,38 @@ START_TEST(what_is_no_bearer_message_is_refused)
         ck_assert_int_eq(token(link, kc_str(cases[i]))->error_code,
                          KC_E_SASL_AUTHENTICATION_FAILED);
         ck_assert(mock_is_closed(link));
+    }
+    mock_free(world);
+}
+END_TEST
+
+START_TEST(without_memory_nobody_is_let_in)
+{
+    static const struct {
+        const char *mechanism;
+        kc_bytes token;
+    } cases[] = {
+        {"PLAIN", {(const uint8_t *)"\0alice\0secret", 13}},
+        {"SCRAM-SHA-256", {(const uint8_t *)"n,,n=alice,r=x", 14}},
+        {"OAUTHBEARER",
+         {(const uint8_t *)"n,,\x01"
+                           "auth=Bearer e30.e30.\x01\x01",
+          26}},
+    };
+    mock_world *world = secure(1000);
+    for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
+        bool is_answered = false;
+        for (size_t room = 0; !is_answered; room += 16) {
+            mock_link *link = mock_link_new(world, 1);
+            kp_sasl_authenticate_req request;
+            handshake(link, 1, cases[i].mechanism);
+            mock_defaults(KP_API_SASL_AUTHENTICATE, &request);
+            request.auth_bytes = cases[i].token;
+            send_in(world, link, &request, room);
+            is_answered = km_conn_output(mock_conn(link)).len > 0;
+            ck_assert(is_answered != mock_is_closed(link));
+            mock_link_free(link);
+        }
     }
     mock_free(world);
 }

@@ -32,6 +32,14 @@ static kc_bytes config_of(const kp_create_topics_resp_topic *topic, const char *
     return KC_NULL;
 }
 
+static int changes;
+
+static void on_change(km_watcher *watcher)
+{
+    (void)watcher;
+    changes++;
+}
+
 START_TEST(a_topic_is_made_with_the_broker_s_defaults_and_its_configs_are_told)
 {
     mock_world *world = mock_new(3);
@@ -42,7 +50,11 @@ START_TEST(a_topic_is_made_with_the_broker_s_defaults_and_its_configs_are_told)
         .name = KC_STR("t"), .num_partitions = -1, .replication_factor = -1};
     topic.configs.items = configs;
     topic.configs.count = 1;
+    km_watcher watcher = {.fn = on_change};
+    changes = 0;
+    km_watch(world->cluster, &watcher);
     const kp_create_topics_resp *response = create(link, &topic, 1, false);
+    ck_assert_int_eq(changes, 1);
     ck_assert_int_eq(response->topics.count, 1);
     const kp_create_topics_resp_topic *made = &response->topics.items[0];
     int8_t source = 0;
@@ -60,6 +72,7 @@ START_TEST(a_topic_is_made_with_the_broker_s_defaults_and_its_configs_are_told)
     ck_assert_ptr_nonnull(there);
     ck_assert_mem_eq(there->id.bytes, made->topic_id.bytes, sizeof there->id.bytes);
     ck_assert_int_eq(km_topic_config_i64(there, "retention.ms", 0), 5);
+    km_unwatch(&watcher);
     mock_free(world);
 }
 END_TEST
@@ -448,14 +461,6 @@ START_TEST(a_topic_named_twice_stays)
     mock_free(world);
 }
 END_TEST
-
-static int changes;
-
-static void on_change(km_watcher *watcher)
-{
-    (void)watcher;
-    changes++;
-}
 
 START_TEST(a_deleted_topic_tells_the_watchers)
 {
