@@ -184,7 +184,6 @@ static kc_err open_group(km_consumer_change *change, kc_bytes group_id)
     const km_partition *partition =
         km_coordinator_partition(cluster, KM_COORDINATOR_GROUP, group_id);
     cg->group = group;
-    cg->epoch = cg->assignment_epoch = 1; // as of a group that has had a rebalance with nobody
     kb_map_init(&cg->members, cluster->mem);
     kb_map_init(&cg->regexes, cluster->mem);
     cg->epoch = 1;

@@ -2,6 +2,7 @@
  * Consumer groups of KIP-848, by what holds whatever happens: no partition has two owners, and a heartbeat that finds no
  * memory leaves no trace. */
 #include "protocol/frame.h"
+#include "protocol/random_fill.h"
 #include "tests/unit/mock/mock_consumer.h"
 
 #include <check.h>
@@ -121,6 +122,70 @@ START_TEST(no_partition_ever_has_two_owners_and_all_is_stable_in_the_end)
         for (int j = 0; j < MEMBERS; j++)
             count += is_in[j] ? members[j].owned_count : 0;
         ck_assert_int_eq(count, PARTITIONS + 5);
+        mock_free(world);
+    }
+}
+END_TEST
+
+/** A few names, so that requests meet. */
+static kc_bytes any_of(kb_rand *rand, const char *const *names, size_t count)
+{
+    const char *name = names[kb_rand_below(rand, count)];
+    return name ? kc_str(name) : KC_NULL;
+}
+
+static void make_sensible(kb_rand *rand, kp_consumer_group_heartbeat_req *request)
+{
+    static const char *const groups[] = {"g", "h"};
+    static const char *const ids[] = {"a", "b", "c"};
+    static const char *const instances[] = {NULL, NULL, "i", "j"};
+    static const char *const patterns[] = {NULL, "t|u", "[", "", ".*"};
+    static const char *const assignors[] = {NULL, "uniform", "range", "other"};
+    request->group_id = any_of(rand, groups, 2);
+    request->member_id = any_of(rand, ids, 3);
+    request->instance_id = any_of(rand, instances, 4);
+    request->subscribed_topic_regex = any_of(rand, patterns, 5);
+    request->server_assignor = any_of(rand, assignors, 4);
+    request->rack_id = KC_NULL;
+    request->member_epoch = (int32_t)kb_rand_below(rand, 8) - 2;
+    if (kb_rand_one_in(rand, 3)) {
+        request->member_epoch = 0;
+        request->topic_partitions.count = 0;
+        request->rebalance_timeout_ms = 1 + (int32_t)kb_rand_below(rand, 5000);
+    }
+    for (int32_t i = 0; i < request->subscribed_topic_names.count; i++)
+        request->subscribed_topic_names.items[i] = i == 0 ? KC_STR("t") : KC_STR("u");
+}
+
+START_TEST(whatever_is_asked_is_answered)
+{
+    for (uint64_t seed = 1; seed <= 20; seed++) {
+        mock_world *world = mock_new(1);
+        kb_arena arena;
+        kb_rand rand;
+        kb_arena_init(&arena, &world->mem, 0);
+        kb_rand_init(&rand, seed);
+        mock_topic(world, "t", 3);
+        km_topic *topic = mock_topic(world, "u", 5);
+        int answered = 0;
+        for (int step = 0; step < 300; step++) {
+            kp_consumer_group_heartbeat_req request = {0};
+            const kp_api *api = kp_api_by_key(KP_API_CONSUMER_GROUP_HEARTBEAT);
+            kb_arena_reset(&arena);
+            ck_assert_int_eq(kp_random_fill(api->request, 1, &rand, &arena, &request), KC_OK);
+            if (!kb_rand_one_in(&rand, 10))
+                make_sensible(&rand, &request);
+            answered += member_ask(world, 1, &request)->error_code == 0;
+            if (kb_rand_one_in(&rand, 40) && topic) {
+                km_topic_delete(world->cluster, topic);
+                topic = NULL;
+            } else if (kb_rand_one_in(&rand, 40) && !topic) {
+                topic = mock_topic(world, "u", 1 + (int32_t)kb_rand_below(&rand, 6));
+            }
+            mock_run(world, (int64_t)kb_rand_below(&rand, 2000));
+        }
+        ck_assert_int_gt(answered, 20);
+        kb_arena_cleanup(&arena);
         mock_free(world);
     }
 }
