@@ -271,8 +271,11 @@ static void on_auto_done(kc_err err, const kc_error *error, const kc_topic_offse
     (void)offsets;
     (void)count;
     consumer->auto_op = NULL;
-    if (err == KC_OK)
+    if (err == KC_OK) {
+        if (consumer->is_auto_due)
+            kc_commit_note(consumer); /* of what was handed out meanwhile nothing more may come */
         return;
+    }
     kb_log_line(kc_client_log(consumer->client, KC_DEBUG_CONSUMER), KC_LOG_WARNING,
                 "consumer: automatic commit failed: %s", error->text);
     if (error->flags & KC_ERRF_AUTH)
@@ -284,7 +287,10 @@ void kc_commit_auto(kc_consumer *consumer)
 {
     const kc_settings *settings = consumer->settings;
     kn_timer_stop(consumer->client->loop, &consumer->auto_timer);
-    if (!settings->enable_auto_commit || !consumer->group_id.ptr || consumer->auto_op)
+    if (!settings->enable_auto_commit || !consumer->group_id.ptr)
+        return;
+    consumer->is_auto_due = consumer->auto_op != NULL;
+    if (consumer->is_auto_due)
         return;
     kc_offset_op *op;
     if (kc_commit_positions(consumer, true, &op) != KC_OK) {

@@ -316,6 +316,24 @@ START_TEST(commits_are_made_by_themselves_at_their_interval_and_only_when_needed
 }
 END_TEST
 
+START_TEST(what_comes_while_an_automatic_commit_is_on_its_way_is_committed_too)
+{
+    world w;
+    start(&w, 1, automatic);
+    world_subscribe(&w, "t");
+    world_stable(&w);
+    ck_assert_int_eq(world_read_until(&w, 5, 1000), 5);
+    w.commit_error = KC_E_COORDINATOR_LOAD_IN_PROGRESS;
+    w.commit_errors = 14; /* for more than the 5 s to the next one */
+    world_run(&w, 5100);
+    world_append(world_log_of(&w, "t", 0), 5, KP_CODEC_NONE);
+    ck_assert_int_eq(world_read_until(&w, 5, 2000), 5);
+    world_run(&w, 40000);
+    ck_assert_int_eq(world_committed(&w, "t", 0), 10);
+    world_stop(&w);
+}
+END_TEST
+
 START_TEST(a_failed_automatic_commit_is_made_up_for)
 {
     world w;
