@@ -128,10 +128,11 @@ START_TEST(the_end_of_read_committed_is_the_last_stable_offset)
     km_topic *topic = mock_topic(world, "t", 1);
     kp_batch_producer who = {7, 0, 0, true};
     append(world, topic, times, 2, NULL);
-    append(world, topic, times, 2, &who);
+    append(world, topic, times + 3, 2, &who);
     ck_assert_int_eq(list_as(world, topic, 11, -1, 1, -1).offset, 2);
     ck_assert_int_eq(list_as(world, topic, 11, -1, 0, -1).offset, 4);
     ck_assert_int_eq(list_as(world, topic, 11, 301, 1, -1).offset, -1);
+    ck_assert_int_eq(list_as(world, topic, 11, 301, 0, -1).offset, 3);
     ck_assert_int_eq(km_partition_append_marker(topic->partitions[0], 7, 0, 0, true), KC_OK);
     ck_assert_int_eq(list_as(world, topic, 11, -1, 1, -1).offset, 5);
     mock_free(world);
