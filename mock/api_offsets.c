@@ -379,6 +379,18 @@ static int16_t check_describe(const km_request *request, kc_bytes name,
                : error;
 }
 
+/** What is wrong with the topic is told in words, too. */
+static kc_bytes explain(km_request *request, kc_bytes name, int16_t error)
+{
+    if (request->error || !error)
+        return KC_NULL;
+    if (error == KC_E_INVALID_TOPIC_EXCEPTION)
+        return km_topic_name_fault(&request->arena, name);
+    return km_topic_by_name(request->cluster, name)
+               ? KC_NULL
+               : KC_STR("This server does not host this topic-partition.");
+}
+
 static bool put_producers(km_request *request, const km_partition *partition,
                           kp_describe_producers_resp_partition *out)
 {
@@ -420,6 +432,7 @@ static bool describe_topic(km_request *request, const kp_describe_producers_req_
         const km_partition *partition =
             km_partition_find(request->cluster, topic->name, item->partition_index);
         item->error_code = check_describe(request, topic->name, partition);
+        item->error_message = explain(request, topic->name, item->error_code);
         if (!item->error_code && !put_producers(request, partition, item))
             return false;
     }

@@ -310,6 +310,10 @@ START_TEST(producers_of_a_partition_are_told)
     ck_assert_int_eq(got[1].error_code, KC_E_UNKNOWN_TOPIC_OR_PARTITION);
     ck_assert_int_eq(response->topics.items[1].partitions.items[0].error_code,
                      KC_E_INVALID_TOPIC_EXCEPTION);
+    ck_assert(kc_bytes_equal(
+        response->topics.items[1].partitions.items[0].error_message,
+        KC_STR("Topic name is invalid: 'no/name' contains one or more characters other than ASCII "
+               "alphanumerics, '.', '_' and '-'")));
     ck_assert_int_eq(got[0].active_producers.count, 2);
     const kp_describe_producers_resp_active_producer *producers = got[0].active_producers.items;
     ck_assert_int_eq(producers[0].producer_id, 8);
