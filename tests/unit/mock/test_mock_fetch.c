@@ -605,3 +605,62 @@ START_TEST(what_waits_behind_a_held_fetch_is_served_in_the_next_turn)
     mock_free(world);
 }
 END_TEST
+
+/** Ask `request` again and again with a little more memory each time, until it is answered. How often it was not. */
+static int ask_without_memory(mock_world *world, km_topic *topic, int16_t api_key, int16_t version,
+                              const void *request)
+{
+    int closed = 0;
+    for (size_t room = 0;; room += 50) {
+        mock_link *link = mock_link_new(world, topic->partitions[0]->leader);
+        mock_send(link, api_key, version, request);
+        world->mem.limit = world->mem.used + room;
+        mock_run(world, 2);
+        world->mem.limit = SIZE_MAX;
+        bool is_closed = mock_is_closed(link);
+        ck_assert(is_closed || mock_answer(link));
+        mock_link_free(link);
+        if (!is_closed)
+            return closed;
+        closed++;
+    }
+}
+
+START_TEST(without_memory_the_connection_is_closed_and_nothing_is_half_done)
+{
+    mock_world *world = mock_new(1);
+    km_topic *topic = mock_topic(world, "t", 3);
+    kp_batch_producer who = {1, 0, 0, true};
+    append(world, topic, 0, 2, &who);
+    ck_assert_int_eq(km_partition_append_marker(topic->partitions[0], 1, 0, 0, false), KC_OK);
+    km_fault late;
+    km_fault_init(&late);
+    late.delay_us = 1000;
+    ck_assert_uint_ne(km_fault_add(world->cluster, &late), 0);
+    many_request request;
+    many(&request, topic, 3);
+    request.request.session_epoch = 0;
+    request.request.isolation_level = 1;
+    ck_assert_int_gt(ask_without_memory(world, topic, KP_API_FETCH, 17, &request.request), 3);
+    km_fault_clear(world->cluster);
+    /* An incremental fetch that fails takes its session with it, so that none is half changed. */
+    mock_link *link = mock_link_new(world, 1);
+    int32_t id =
+        ((const kp_fetch_resp *)mock_ask(link, KP_API_FETCH, 17, &request.request))->session_id;
+    request.request.session_id = id;
+    request.request.session_epoch = 1;
+    ck_assert_uint_ne(km_fault_add(world->cluster, &late), 0);
+    ck_assert_int_gt(ask_without_memory(world, topic, KP_API_FETCH, 17, &request.request), 0);
+    kp_list_offsets_req list;
+    kp_list_offsets_req_partition partition = {.timestamp = 0, .current_leader_epoch = -1};
+    kp_list_offsets_req_topic of_topic = {.name = KC_STR("t")};
+    of_topic.partitions.items = &partition;
+    of_topic.partitions.count = 1;
+    mock_defaults(KP_API_LIST_OFFSETS, &list);
+    list.replica_id = -1;
+    list.topics.items = &of_topic;
+    list.topics.count = 1;
+    ck_assert_int_gt(ask_without_memory(world, topic, KP_API_LIST_OFFSETS, 11, &list), 1);
+    mock_free(world);
+}
+END_TEST
