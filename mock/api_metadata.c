@@ -6,14 +6,18 @@
 
 /* ---- ApiVersions (KIP-35, KIP-511, KIP-584) ---- */
 
+/** Of 4.3, where all is on but the groups of Kafka Streams, which are not served. */
 static const struct {
     const char *name;
-    int16_t min, max;
+    int16_t min, max, level; /**< level 0: off */
 } features[] = {
-    {"group.version", 1, 1},
-    {"metadata.version", 1, 29},
-    {"share.version", 1, 1},
-    {"transaction.version", 2, 2},
+    {"group.version", 0, 1, 1},
+    {"kraft.version", 0, 1, 0},
+    {"metadata.version", 7, 30, 30},
+    {"share.version", 0, 1, 1},
+    {"streams.version", 0, 1, 0},
+    {"transaction.version", 0, 2, 2},
+    {"eligible.leader.replicas.version", 0, 1, 1},
 };
 #define FEATURES ((int32_t)(sizeof features / sizeof features[0]))
 
@@ -26,15 +30,17 @@ static bool put_features(km_request *request, kp_api_versions_resp *out)
     if (!out->supported_features.items || !out->finalized_features.items)
         return false;
     for (int32_t i = 0; i < FEATURES; i++) {
-        out->supported_features.items[i].name = kc_str(features[i].name);
-        out->supported_features.items[i].min_version = 0;
-        out->supported_features.items[i].max_version = features[i].max;
-        out->finalized_features.items[i].name = kc_str(features[i].name);
-        out->finalized_features.items[i].min_version_level = features[i].min;
-        out->finalized_features.items[i].max_version_level = features[i].max;
+        if (features[i].min > 0 || request->version >= 4) // clients of version 3 can't take a 0
+            out->supported_features.items[out->supported_features.count++] =
+                (kp_api_versions_resp_supported_feature){.name = kc_str(features[i].name),
+                                                         .min_version = features[i].min,
+                                                         .max_version = features[i].max};
+        if (features[i].level > 0)
+            out->finalized_features.items[out->finalized_features.count++] =
+                (kp_api_versions_resp_finalized_feature){.name = kc_str(features[i].name),
+                                                         .min_version_level = features[i].level,
+                                                         .max_version_level = features[i].level};
     }
-    out->supported_features.count = FEATURES;
-    out->finalized_features.count = FEATURES;
     out->finalized_features_epoch = 1;
     return true;
 }
