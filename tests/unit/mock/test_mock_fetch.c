@@ -631,6 +631,7 @@ START_TEST(without_memory_the_connection_is_closed_and_nothing_is_half_done)
     mock_world *world = mock_new(1);
     km_topic *topic = mock_topic(world, "t", 3);
     kp_batch_producer who = {1, 0, 0, true};
+    mock_allow_transactions(world);
     append(world, topic, 0, 2, &who);
     ck_assert_int_eq(km_partition_append_marker(topic->partitions[0], 1, 0, 0, false), KC_OK);
     km_fault late;
