@@ -3,155 +3,6 @@
 #include "mock/producer_state.h"
 #include "tests/unit/mock/share_helpers.h"
 
-#include <stdio.h>
-#include <stdlib.h>
-
-/** One group "g" on the topic "t" with one partition, and a member's next fetch. */
-typedef struct setup {
-    mock_world *world;
-    km_topic *topic;
-    mock_link *leader;
-    kp_share_fetch_req request;
-    kp_share_fetch_req_topic topics[1];
-    kp_share_fetch_req_partition partitions[1];
-    kp_share_fetch_req_acknowledgement_batch acks[8];
-    int8_t types[64];
-    int type_count;
-} setup;
-
-static void set_up(setup *s, int brokers)
-{
-    memset(s, 0, sizeof *s);
-    s->world = mock_new(brokers);
-    s->topic = mock_topic(s->world, "t", 1);
-    share_config(s->world, "share.auto.offset.reset", "earliest");
-    ck_assert_int_eq(share_join(s->world, "m", "t"), 1);
-    s->leader = mock_leader(s->world, "t", 0);
-}
-
-static void produce_to(setup *s, int32_t partition, int count, const kp_batch_producer *producer)
-{
-    kp_produce_req_partition_data data = {.index = partition,
-                                          .records = mock_batch(s->world, count, producer)};
-    kp_produce_req_topic_data topic = {.name = KC_STR("t"), .topic_id = s->topic->id};
-    kp_produce_req request;
-    mock_defaults(KP_API_PRODUCE, &request);
-    topic.partition_data.items = &data;
-    topic.partition_data.count = 1;
-    request.topic_data.items = &topic;
-    request.topic_data.count = 1;
-    request.acks = -1;
-    request.timeout_ms = 1000;
-    const kp_produce_resp *response =
-        mock_ask(mock_link_new(s->world, s->topic->partitions[partition]->leader), KP_API_PRODUCE,
-                 13, &request);
-    ck_assert_int_eq(response->responses.items[0].partition_responses.items[0].error_code, 0);
-}
-
-static void produce(setup *s, int count)
-{
-    produce_to(s, 0, count, NULL);
-}
-
-/** The next fetch of `member`, which doesn't wait. */
-static kp_share_fetch_req *asks(setup *s, const char *member, int32_t epoch)
-{
-    mock_defaults(KP_API_SHARE_FETCH, &s->request);
-    s->request.group_id = KC_STR("g");
-    s->request.member_id = kc_str(member);
-    s->request.share_session_epoch = epoch;
-    s->request.max_records = 500;
-    s->request.batch_size = 500;
-    s->request.min_bytes = 1;
-    s->partitions[0] = (kp_share_fetch_req_partition){0};
-    s->topics[0] = (kp_share_fetch_req_topic){.topic_id = s->topic->id};
-    s->topics[0].partitions.items = s->partitions;
-    s->topics[0].partitions.count = 1;
-    s->request.topics.items = s->topics;
-    s->request.topics.count = 1;
-    s->type_count = 0;
-    return &s->request;
-}
-
-/** With an acknowledgement of one type for a range. */
-static void acknowledges(setup *s, int64_t first, int64_t last, int8_t type)
-{
-    s->types[s->type_count] = type;
-    kp_share_fetch_req_acknowledgement_batch *ack =
-        &s->acks[s->partitions[0].acknowledgement_batches.count++];
-    *ack = (kp_share_fetch_req_acknowledgement_batch){.first_offset = first, .last_offset = last};
-    ack->acknowledge_types.items = &s->types[s->type_count++];
-    ack->acknowledge_types.count = 1;
-    s->partitions[0].acknowledgement_batches.items = s->acks;
-}
-
-static const kp_share_fetch_resp *fetched(setup *s)
-{
-    return mock_ask(s->leader, KP_API_SHARE_FETCH, 2, &s->request);
-}
-
-static const kp_share_fetch_resp_partition *only(const kp_share_fetch_resp *response)
-{
-    ck_assert_ptr_nonnull(response);
-    ck_assert_int_eq(response->error_code, 0);
-    ck_assert_int_eq(response->responses.count, 1);
-    ck_assert_int_eq(response->responses.items[0].partitions.count, 1);
-    return &response->responses.items[0].partitions.items[0];
-}
-
-static const kp_share_fetch_resp_partition *fetch(setup *s, const char *member, int32_t epoch)
-{
-    asks(s, member, epoch);
-    return only(fetched(s));
-}
-
-static void check_range(const kp_share_fetch_resp_partition *partition, int32_t i, int64_t first,
-                        int64_t last, int16_t delivery_count)
-{
-    ck_assert_int_gt(partition->acquired_records.count, i);
-    ck_assert_int_eq(partition->acquired_records.items[i].first_offset, first);
-    ck_assert_int_eq(partition->acquired_records.items[i].last_offset, last);
-    ck_assert_int_eq(partition->acquired_records.items[i].delivery_count, delivery_count);
-}
-
-/** What ShareAcknowledge says of one range. */
-static int16_t acknowledge(setup *s, const char *member, int32_t epoch, int64_t first, int64_t last,
-                           int8_t type)
-{
-    kp_share_acknowledge_req_acknowledgement_batch ack = {.first_offset = first,
-                                                          .last_offset = last};
-    ack.acknowledge_types.items = &type;
-    ack.acknowledge_types.count = 1;
-    kp_share_acknowledge_req_partition partition = {0};
-    partition.acknowledgement_batches.items = &ack;
-    partition.acknowledgement_batches.count = 1;
-    kp_share_acknowledge_req_topic topic = {.topic_id = s->topic->id};
-    topic.partitions.items = &partition;
-    topic.partitions.count = 1;
-    kp_share_acknowledge_req request;
-    mock_defaults(KP_API_SHARE_ACKNOWLEDGE, &request);
-    request.group_id = KC_STR("g");
-    request.member_id = kc_str(member);
-    request.share_session_epoch = epoch;
-    request.is_renew_ack = type == KM_SHARE_ACK_RENEW;
-    request.topics.items = &topic;
-    request.topics.count = 1;
-    const kp_share_acknowledge_resp *response =
-        mock_ask(s->leader, KP_API_SHARE_ACKNOWLEDGE, 2, &request);
-    if (response->error_code)
-        return response->error_code;
-    ck_assert_int_eq(response->responses.count, 1);
-    return response->responses.items[0].partitions.items[0].error_code;
-}
-
-static km_share_partition *shared_of(const setup *s)
-{
-    const km_share_group *group = km_share_group_find(s->world->cluster, KC_STR("g"));
-    km_share_partition *shared = km_share_partition_find(group, s->topic->id, 0);
-    ck_assert_ptr_nonnull(shared);
-    return shared;
-}
-
 START_TEST(records_are_acquired_once_and_acknowledged)
 {
     setup s;
@@ -502,7 +353,7 @@ START_TEST(what_is_not_there_is_an_error_of_its_partition)
     ck_assert_int_eq(only(fetched(&s))->error_code, KC_E_UNKNOWN_TOPIC_OR_PARTITION);
     asks(&s, "m", 0);
     s.topics[0].topic_id.bytes[3] ^= 1;
-    ck_assert_int_eq(only(fetched(&s))->error_code, KC_E_UNKNOWN_TOPIC_ID);
+    ck_assert_int_eq(fetched(&s)->error_code, KC_E_UNKNOWN_SERVER_ERROR); /* as Kafka 4.3.1 does */
     asks(&s, "m", 0)->group_id = KC_STR("nobody");
     ck_assert_int_eq(only(fetched(&s))->error_code, KC_E_UNKNOWN_SERVER_ERROR);
     asks(&s, "m", 0)->group_id = KC_NULL;
@@ -548,10 +399,9 @@ START_TEST(without_memory_records_are_locked_at_most_and_come_back)
         s.request.share_acquire_mode = 1;
         acknowledges(&s, 0, 0, KM_SHARE_ACK_RELEASE);
         acknowledges(&s, 1, 2, KM_SHARE_ACK_ACCEPT);
-        if (share_starve(s.leader, s.world, KP_API_SHARE_FETCH, 2, &s.request, room))
-            closed++;
-        else
-            served++;
+        bool is_closed = share_starve(s.leader, s.world, KP_API_SHARE_FETCH, 2, &s.request, room);
+        closed += is_closed;
+        served += !is_closed;
         mock_run(s.world, 31000);
         s.leader = mock_link_new(s.world, 1);
         int64_t acquired = 0;
@@ -563,9 +413,7 @@ START_TEST(without_memory_records_are_locked_at_most_and_come_back)
                 acquired += only(response)->acquired_records.items[i].last_offset -
                             only(response)->acquired_records.items[i].first_offset + 1;
         }
-        ck_assert_int_eq(acquired,
-                         20 - shared_of(&s)->start_offset -
-                             (shared_of(&s)->start_offset == 0 ? acquired == 18 ? 2 : 0 : 0));
+        ck_assert(acquired == 18 || (is_closed && acquired == 20));
         mock_free(s.world);
     }
     ck_assert_int_gt(closed, 20);
@@ -611,218 +459,19 @@ START_TEST(a_group_that_reads_committed_gets_nothing_of_aborted_transactions)
 }
 END_TEST
 
-/* ---- against a naive model ---- */
-
-#define MODEL_RECORDS 400
-#define MODEL_MEMBERS 3
-#define LOCK_MS       30000
-#define LIMIT         5
-
-/** One record as the model has it. */
-typedef struct model_record {
-    bool is_done;
-    bool was_accepted;
-    int owner; /**< -1: available */
-    int16_t count;
-    int16_t stored_count; /**< what a new leader knows */
-    int64_t locked_until_ms;
-} model_record;
-
-typedef struct model {
+START_TEST(a_record_that_is_acknowledged_twice_in_one_request_spoils_it)
+{
     setup s;
-    kb_rand rand;
-    int64_t now_ms;
-    model_record records[MODEL_RECORDS];
-    int64_t count; /**< produced */
-    mock_link *links[MODEL_MEMBERS];
-    int32_t epochs[MODEL_MEMBERS];
-} model;
-
-static const char *const model_names[MODEL_MEMBERS] = {"m", "n", "o"};
-
-static int64_t below(model *m, int64_t bound)
-{
-    return (int64_t)kb_rand_below(&m->rand, (uint64_t)bound);
-}
-
-static void model_give_back(model_record *record)
-{
-    record->owner = -1;
-    record->stored_count = record->count;
-    record->is_done = record->count >= LIMIT;
-}
-
-static void model_pass(model *m, int64_t ms)
-{
-    m->now_ms += ms;
-    mock_run(m->s.world, ms);
-    for (int64_t i = 0; i < m->count; i++)
-        if (m->records[i].owner >= 0 && m->records[i].locked_until_ms <= m->now_ms)
-            model_give_back(&m->records[i]);
-}
-
-static void model_release(model *m, int member)
-{
-    m->epochs[member] = 0;
-    for (int64_t i = 0; i < m->count; i++)
-        if (m->records[i].owner == member)
-            model_give_back(&m->records[i]);
-}
-
-static mock_link *model_link(model *m, int member)
-{
-    if (!m->links[member])
-        m->links[member] = mock_link_new(m->s.world, m->s.topic->partitions[0]->leader);
-    m->s.leader = m->links[member];
-    return m->links[member];
-}
-
-static void model_fetch(model *m, int member)
-{
-    model_link(m, member);
-    asks(&m->s, model_names[member], m->epochs[member]++);
-    m->s.request.max_records = (int32_t)below(m, 40) + 1;
-    m->s.request.batch_size = (int32_t)below(m, 40) + 1;
-    m->s.request.share_acquire_mode = (int8_t)below(m, 2);
-    const kp_share_fetch_resp *response = fetched(&m->s);
-    ck_assert_int_eq(response->error_code, 0);
-    if (response->responses.count == 0)
-        return;
-    const kp_share_fetch_resp_partition *got = only(response);
-    ck_assert_int_eq(got->error_code, 0);
-    int64_t acquired = 0;
-    for (int32_t i = 0; i < got->acquired_records.count; i++) {
-        const kp_share_fetch_resp_acquired_record *range = &got->acquired_records.items[i];
-        for (int64_t offset = range->first_offset; offset <= range->last_offset; offset++) {
-            ck_assert_int_lt(offset, m->count);
-            model_record *record = &m->records[offset];
-            ck_assert(!record->is_done);
-            ck_assert_int_eq(record->owner, -1);
-            ck_assert_int_eq(range->delivery_count, record->count + 1);
-            ck_assert_int_le(range->delivery_count, LIMIT);
-            record->count = range->delivery_count;
-            record->owner = member;
-            record->locked_until_ms = m->now_ms + LOCK_MS;
-            acquired++;
-        }
-    }
-    if (m->s.request.share_acquire_mode == 1)
-        ck_assert_int_le(acquired, m->s.request.max_records);
-}
-
-static int64_t model_start(const model *m)
-{
-    int64_t start = 0;
-    while (start < m->count && m->records[start].is_done)
-        start++;
-    return start;
-}
-
-static bool model_can_acknowledge(const model *m, int member, int64_t first, int64_t last)
-{
-    int64_t start = model_start(m);
-    for (int64_t offset = first > start ? first : start; offset <= last; offset++)
-        if (m->records[offset].is_done || m->records[offset].owner != member)
-            return false;
-    return true;
-}
-
-/** Any range, often one that is the member's. */
-static void model_acknowledge(model *m, int member)
-{
-    int64_t first = below(m, m->count);
-    for (int64_t i = 0; i < m->count && below(m, 20) > 0; i++)
-        if (m->records[first].owner != member)
-            first = (first + 1) % m->count;
-    int64_t last = first;
-    while (last + 1 < m->count && m->records[last + 1].owner == member && below(m, 8) > 0)
-        last++;
-    if (below(m, 20) == 0 && last + 1 < m->count)
-        last++;
-    int8_t type = (int8_t)below(m, 5);
-    model_link(m, member);
-    int16_t error = acknowledge(&m->s, model_names[member], m->epochs[member]++, first, last, type);
-    ck_assert_int_eq(error == 0, model_can_acknowledge(m, member, first, last));
-    for (int64_t offset = first; offset <= last && !error; offset++) {
-        model_record *record = &m->records[offset];
-        if (record->is_done)
-            continue;
-        if (type == KM_SHARE_ACK_RENEW) {
-            record->locked_until_ms = m->now_ms + LOCK_MS;
-        } else if (type == KM_SHARE_ACK_RELEASE) {
-            model_give_back(record);
-        } else {
-            ck_assert(!record->was_accepted);
-            record->was_accepted = type == KM_SHARE_ACK_ACCEPT;
-            record->is_done = true;
-            record->owner = -1;
-        }
-    }
-    ck_assert_int_eq(shared_of(&m->s)->start_offset, model_start(m));
-}
-
-static void model_move(model *m)
-{
-    km_partition *partition = m->s.topic->partitions[0];
-    km_partition_move(m->s.world->cluster, partition, partition->leader % 3 + 1);
-    km_changed(m->s.world->cluster);
-    for (int64_t i = 0; i < m->count; i++)
-        if (m->records[i].owner >= 0) {
-            m->records[i].owner = -1;
-            m->records[i].count = m->records[i].stored_count;
-        }
-    for (int member = 0; member < MODEL_MEMBERS; member++) {
-        if (m->links[member])
-            mock_link_free(m->links[member]);
-        m->links[member] = NULL;
-        m->epochs[member] = 0;
-    }
-}
-
-static void model_step(model *m)
-{
-    int member = (int)below(m, MODEL_MEMBERS);
-    int64_t what = below(m, 100);
-    if (what < 12 && m->count < MODEL_RECORDS - 20) {
-        int count = (int)below(m, 20) + 1;
-        produce(&m->s, count);
-        m->count += count;
-    } else if (what < 45) {
-        model_fetch(m, member);
-    } else if (what < 80) {
-        if (m->epochs[member] > 0 && m->count > 0)
-            model_acknowledge(m, member);
-    } else if (what < 95) {
-        model_pass(m, below(m, 12000));
-    } else if (what < 97 && m->links[member]) {
-        mock_link_free(m->links[member]);
-        m->links[member] = NULL;
-        model_release(m, member);
-    } else if (what == 99) {
-        model_move(m);
-    }
-    for (int64_t i = 0; i < m->count; i++)
-        m->records[i].is_done |= m->records[i].was_accepted;
-}
-
-START_TEST(a_naive_model_agrees_and_in_the_end_every_record_is_done_once)
-{
-    for (uint64_t seed = 1; seed <= 12; seed++) {
-        model *m = calloc(1, sizeof *m);
-        set_up(&m->s, 3);
-        kb_rand_init(&m->rand, seed);
-        for (int i = 0; i < MODEL_RECORDS; i++)
-            m->records[i].owner = -1;
-        for (int i = 0; i < 400; i++)
-            model_step(m);
-        for (int i = 0; i < 3000 && model_start(m) < m->count; i++) {
-            model_fetch(m, i % MODEL_MEMBERS);
-            model_acknowledge(m, i % MODEL_MEMBERS);
-            model_pass(m, 1000);
-        }
-        ck_assert_int_eq(model_start(m), m->count);
-        mock_free(m->s.world);
-        free(m);
-    }
+    set_up(&s, 1);
+    produce(&s, 3);
+    produce(&s, 3);
+    fetch(&s, "m", 0);
+    asks(&s, "m", 1);
+    acknowledges(&s, 0, 5, KM_SHARE_ACK_ACCEPT);
+    acknowledges(&s, 5, 5, KM_SHARE_ACK_ACCEPT);
+    ck_assert_int_eq(only(fetched(&s))->acknowledge_error_code, KC_E_INVALID_RECORD_STATE);
+    ck_assert_int_eq(shared_of(&s)->start_offset, 0);
+    ck_assert_int_eq(acknowledge(&s, "m", 2, 0, 5, KM_SHARE_ACK_ACCEPT), 0);
+    mock_free(s.world);
 }
 END_TEST
