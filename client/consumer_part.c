@@ -315,7 +315,8 @@ int32_t kc_part_meta_leader(const kc_part *part, int32_t *epoch_out)
 void kc_part_update_ready(kc_part *part)
 {
     kc_consumer *consumer = part->consumer;
-    bool is_ready = !kb_list_is_empty(&part->fetched) && (!part->is_paused || KC_VARIANT(PAUSE_IGNORED)) && !part->is_revoked;
+    bool is_ready = !kb_list_is_empty(&part->fetched) &&
+                    (!part->is_paused || KC_VARIANT(PAUSE_IGNORED)) && !part->is_revoked;
     if (is_ready != kb_list_is_empty(&part->ready))
         return;
     if (is_ready)

@@ -123,6 +123,7 @@ static km_partition *partition_new(km_cluster *cluster, km_topic *topic, int32_t
     partition->replication.fn = on_replicated;
     partition->replication.user = partition;
     partition->replica_count = topic->replication;
+    partition->aged_us = cluster->now_us;
     kb_list_init(&partition->waiters);
     km_log_init(&partition->log, cluster->mem);
     for (int32_t i = 0; i < topic->replication; i++)

@@ -1,9 +1,11 @@
 /* SPDX-License-Identifier: LicenseRef-OfficeFlow
- * Retention, segment by segment as in a broker, but looked at when something is written and not every five minutes.
- * Segments are much smaller than a broker's, so more of what may go does go. */
+ * Retention, segment by segment as in a broker, but looked at when something is written. Sizes are asked for each time,
+ * so that memory is not used up; ages every five minutes as by a broker, so that records which come with old timestamps
+ * can be read. Segments are much smaller than a broker's, so more of what may go does go. */
 #include "mock/retention.h"
 
-#define RETENTION_MS 604800000 /* retention.ms: seven days */
+#define RETENTION_MS    604800000                /* retention.ms: seven days */
+#define AGE_INTERVAL_US (INT64_C(300000) * 1000) /* log.retention.check.interval.ms */
 
 /** Without a look at each batch: nothing may go. */
 static bool is_nothing_due(const km_partition *partition, int64_t bytes_max, int64_t age_max_ms)
@@ -46,7 +48,11 @@ void km_partition_retain(km_partition *partition)
     if (!km_topic_has_policy(topic, "delete"))
         return;
     int64_t bytes_max = km_topic_config_i64(topic, "retention.bytes", -1);
-    int64_t age_max_ms = km_topic_config_i64(topic, "retention.ms", RETENTION_MS);
+    int64_t age_max_ms = -1;
+    if (topic->cluster->now_us - partition->aged_us >= AGE_INTERVAL_US) {
+        age_max_ms = km_topic_config_i64(topic, "retention.ms", RETENTION_MS);
+        partition->aged_us = topic->cluster->now_us;
+    }
     first_segment first;
     while (log->entry_count > 0 && !is_nothing_due(partition, bytes_max, age_max_ms) &&
            look(log, &first)) {

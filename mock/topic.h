@@ -25,6 +25,7 @@ typedef struct km_partition {
     kb_list waiters;                /**< who waits for new records: see km_waiter */
     kn_timer replication;           /**< when the high watermark moves to `replicated_to` */
     int64_t replicated_to;
+    int64_t aged_us; /**< when retention.c last asked for the age of records */
     bool is_deleted; /**< told to the waiters as the last thing */
     void *state;     /**< of a coordinator module, for internal topics; unused else */
 } km_partition;

@@ -102,9 +102,11 @@ void sim_seen_tell(const sim_world *sim, const sim_seen_table *table)
 {
     for (int t = 0; t < sim->topic_count; t++)
         for (int32_t p = 0; p < sim->topics[t].partitions; p++)
-            printf("    %s-%d: delivered up to %lld, committed at %lld, ends at %lld\n", sim->topics[t].name, p,
-                   (long long)table->partitions[t][p].covered, (long long)table->partitions[t][p].committed,
-                   (long long)km_partition_find(sim->cluster, kc_str(sim->topics[t].name), p)->log.high_watermark);
+            printf("    %s-%d: delivered up to %lld, committed at %lld, ends at %lld\n",
+                   sim->topics[t].name, p, (long long)table->partitions[t][p].covered,
+                   (long long)table->partitions[t][p].committed,
+                   (long long)km_partition_find(sim->cluster, kc_str(sim->topics[t].name), p)
+                       ->log.high_watermark);
 }
 
 void sim_seen_free(sim_seen_table *table)
