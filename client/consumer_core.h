@@ -117,7 +117,7 @@ struct kc_consumer {
     uint32_t commits_pending;
     kc_offset_op *stored_op; /**< look-up of committed offsets under way */
     kc_offset_op *auto_op;   /**< automatic commit under way */
-    bool is_auto_due; /**< the time for the next one came while it was on its way */
+    bool is_auto_due;        /**< the time for the next one came while it was on its way */
     kn_timer auto_timer;
 
     kc_subscription subscription;
