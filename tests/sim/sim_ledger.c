@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: LicenseRef-OfficeFlow
  * Records that say who they are, and logs read to see what became of them. */
+#include "protocol/base/text.h"
 #include "tests/sim/sim.h"
 
 #define STAMP_MAGIC UINT32_C(0x51a3b00c)
@@ -39,17 +40,10 @@ bool sim_stamp_read(kc_bytes value, sim_stamp *stamp_out)
     return true;
 }
 
-static uint64_t add_bytes(uint64_t hash, kc_bytes bytes)
-{
-    hash = (hash ^ (bytes.ptr ? bytes.len : UINT64_MAX)) * UINT64_C(0x9e3779b97f4a7c15);
-    for (size_t i = 0; i < bytes.len; i++)
-        hash = (hash ^ bytes.ptr[i]) * UINT64_C(0x100000001b3);
-    return hash;
-}
-
 uint64_t sim_record_hash(int64_t offset, kc_bytes key, kc_bytes value)
 {
-    return add_bytes(add_bytes((uint64_t)offset, key), value) | 1;
+    uint64_t hash = kb_hash(value) ^ (key.ptr ? kb_hash(key) * 31 : 17) ^ (value.ptr ? 0 : 5);
+    return (hash ^ (uint64_t)offset * UINT64_C(0x9e3779b97f4a7c15)) | 1;
 }
 
 static void walk_batch(sim_world *sim, const kp_batch *batch, sim_record_fn fn, void *user)
