@@ -190,8 +190,8 @@ static void make_network(sim_world *sim)
     shape->jitter_us = sim_chance(sim, 50) ? sim_between(sim, 0, shape->latency_us * 2) : 0;
     shape->resolve_latency_us = sim_chance(sim, 50) ? sim_between(sim, 0, 20000) : 0;
     shape->bytes_per_second = sim_chance(sim, 20) ? sim_between(sim, 50000, 5000000) : 0;
-    shape->read_max = sim_chance(sim, 20) ? (size_t)sim_between(sim, 1, 2000) : 0;
-    shape->write_max = sim_chance(sim, 20) ? (size_t)sim_between(sim, 1, 2000) : 0;
+    shape->read_max = sim_chance(sim, 20) ? (size_t)sim_between(sim, 30, 2000) : 0;
+    shape->write_max = sim_chance(sim, 20) ? (size_t)sim_between(sim, 30, 2000) : 0;
     shape->window_bytes = sim_chance(sim, 20) ? (size_t)sim_between(sim, 1000, 100000) : 0;
     sim_note(sim,
              "network: latency %" PRId64 " us, jitter %" PRId64 ", %" PRId64
