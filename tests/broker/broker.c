@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: LicenseRef-OfficeFlow
- * The real Kafka that scripts/kafka started for the tests. */
+ * The real Kafka that scripts/kafka started for the tests, or the brokers of scripts/embedded. */
 #define _GNU_SOURCE
 #include "tests/broker/broker.h"
 
@@ -25,7 +25,11 @@ static const char *environment(const char *name)
 {
     const char *value = getenv(name);
     if (!value || !*value) {
-        printf("skipped: %s is not set: run scripts/test, or scripts/kafka run -- COMMAND\n", name);
+        if (getenv("KC_EMBEDDED"))
+            printf("skipped: embedded brokers have no %s\n", name);
+        else
+            printf("skipped: %s is not set: run scripts/test, or scripts/kafka run -- COMMAND\n",
+                   name);
         exit(SKIPPED);
     }
     return value;
@@ -134,6 +138,10 @@ int broker_command(char *out, size_t size, const char *const argv[])
     while (waitpid(child, &status, 0) < 0) {
         if (errno != EINTR)
             return failed("waitpid", errno);
+    }
+    if (WIFEXITED(status) && WEXITSTATUS(status) == SKIPPED) {
+        printf("skipped: Kafka's own tools are not at hand\n");
+        exit(SKIPPED);
     }
     return WIFEXITED(status) ? WEXITSTATUS(status) : 128 + WTERMSIG(status);
 }

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: LicenseRef-OfficeFlow
- * The real Kafka that scripts/kafka started for the tests. */
+ * The real Kafka that scripts/kafka started for the tests, or the brokers of scripts/embedded: the tests are the same. */
 #ifndef TESTS_BROKER_H
 #define TESTS_BROKER_H
 
@@ -33,8 +33,9 @@ int broker_count(void);
 /** A topic, group or transactional name nobody else uses: one broker serves all tests. */
 void broker_unique_name(char *out, size_t size, const char *stem);
 
-/** Run `scripts/kafka argv...` (NULL-terminated) on this cluster: kill, restart, tool. What it
- * prints goes to `out` (cut at `size`, always terminated; may be NULL). Returns its exit status. */
+/** Run `scripts/kafka argv...` (NULL-terminated) on this cluster: kill, restart, tool; or scripts/embedded likewise.
+ * What it prints goes to `out` (cut at `size`, always terminated; may be NULL). Returns its exit status. Skipped where
+ * that needs Java, and there is none. */
 int broker_command(char *out, size_t size, const char *const argv[]);
 
 /** Create a topic by Kafka's own tool. Fails the test when that fails. */
