@@ -10,6 +10,7 @@ static const km_handler handlers[API_KEYS] = {
     [KP_API_METADATA] = km_api_metadata,
     [KP_API_DESCRIBE_CLUSTER] = km_api_describe_cluster,
     [KP_API_DESCRIBE_TOPIC_PARTITIONS] = km_api_describe_topic_partitions,
+    [KP_API_DESCRIBE_QUORUM] = km_api_describe_quorum,
     /* administration */
     [KP_API_CREATE_TOPICS] = km_api_create_topics,
     [KP_API_CREATE_PARTITIONS] = km_api_create_partitions,

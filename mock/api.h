@@ -17,6 +17,8 @@ KM_HANDLER(api_versions);
 KM_HANDLER(metadata);
 KM_HANDLER(describe_cluster);
 KM_HANDLER(describe_topic_partitions);
+/* api_quorum.c */
+KM_HANDLER(describe_quorum);
 /* api_topics.c */
 KM_HANDLER(create_topics);
 /* api_topics_change.c */

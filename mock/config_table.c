@@ -195,6 +195,8 @@ static const km_config_row broker_rows[] = {
     DYNAMIC("log.cleaner.min.compaction.lag.ms", LONG, "0"),
     DYNAMIC("log.cleaner.threads", INT, "1"),
     DYNAMIC("log.cleanup.policy", LIST, "delete"),
+    /* nowhere: all is in memory */
+    FIXED("log.dirs", LIST, NULL),
     DYNAMIC("log.flush.interval.messages", LONG, "9223372036854775807"),
     DYNAMIC("log.flush.interval.ms", LONG, NULL),
     DYNAMIC("log.index.interval.bytes", INT, "4096"),

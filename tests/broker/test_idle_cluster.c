@@ -11,7 +11,8 @@
 #include <stdlib.h>
 
 #define PARTITIONS 6
-#define IDLE_MS    5000
+/** It ends before what the connections had for being set up (10 s) would have been over. */
+#define IDLE_MS 4000
 /** Buffers kept warm are given back by then, and what a rebalance leaves behind is done. */
 #define SETTLE_MS 3000
 

@@ -26,6 +26,45 @@ START_TEST(api_versions_tells_what_is_served_and_no_more)
 }
 END_TEST
 
+START_TEST(the_quorum_is_all_brokers_and_the_controller_leads_it)
+{
+    mock_world *world = mock_new(3);
+    mock_link *link = mock_link_new(world, 3);
+    kp_describe_quorum_req_partition partitions[2] = {{.partition_index = 0},
+                                                      {.partition_index = 1}};
+    kp_describe_quorum_req_topic topic = {.topic_name = KC_STR("__cluster_metadata")};
+    kp_describe_quorum_req request;
+    mock_defaults(KP_API_DESCRIBE_QUORUM, &request);
+    topic.partitions.items = partitions;
+    topic.partitions.count = 1;
+    request.topics.items = &topic;
+    request.topics.count = 1;
+    const kp_describe_quorum_resp *response = mock_ask(link, KP_API_DESCRIBE_QUORUM, 2, &request);
+    const kp_describe_quorum_resp_partition *quorum = response->topics.items[0].partitions.items;
+    ck_assert_int_eq(quorum->error_code, 0);
+    ck_assert_int_eq(quorum->leader_id, 1);
+    ck_assert_int_eq(quorum->current_voters.count, 3);
+    ck_assert_int_eq(quorum->current_voters.items[2].log_end_offset, quorum->high_watermark);
+    ck_assert_int_eq(quorum->current_voters.items[2].last_fetch_timestamp, world->cluster->wall_ms);
+    ck_assert_int_eq(response->nodes.count, 3);
+    km_broker_stop(mock_broker(world, 2), false);
+    response = mock_ask(link, KP_API_DESCRIBE_QUORUM, 1, &request);
+    quorum = response->topics.items[0].partitions.items;
+    ck_assert_int_eq(quorum->current_voters.items[1].log_end_offset, -1);
+    ck_assert_int_eq(quorum->current_voters.items[1].last_caught_up_timestamp, -1);
+
+    topic.partitions.count = 2; // only the one partition may be asked for
+    response = mock_ask(link, KP_API_DESCRIBE_QUORUM, 2, &request);
+    ck_assert_int_eq(response->topics.items[0].partitions.items[0].error_code,
+                     KC_E_UNKNOWN_TOPIC_OR_PARTITION);
+    ck_assert_int_eq(response->nodes.count, 0);
+    request.topics.count = 0;
+    response = mock_ask(link, KP_API_DESCRIBE_QUORUM, 2, &request);
+    ck_assert_int_eq(response->topics.count, 0);
+    mock_free(world);
+}
+END_TEST
+
 START_TEST(an_unknown_version_of_api_versions_is_answered_with_error_35_in_version_0)
 {
     mock_world *world = mock_new(1);
