@@ -67,10 +67,6 @@ static kc_err build_commit(kc_offset_op *op)
     msg->group_id = op->consumer->group_id;
     msg->generation_id_or_member_epoch = op->generation;
     msg->member_id = op->member_id;
-    if (KC_VARIANT(COMMIT_NEXT_GENERATION) && op->generation >= 0) {
-        msg->generation_id_or_member_epoch = op->consumer->member.generation;
-        msg->member_id = kc_member_id(&op->consumer->member);
-    }
     msg->topics.items = topics;
     msg->topics.count = topic_count;
     op->request.version_min = COMMIT_VERSION_MIN;

@@ -21,8 +21,6 @@
     X(ERROR_RESETS, "assign", "any error of a fetch resets the position by policy")                \
     X(COMMIT_BEYOND, "group", "commits are one record ahead of what was handed out")               \
     X(COMMIT_UNORDERED, "group", "commits on their way overtake each other")                       \
-    X(COMMIT_NEXT_GENERATION, "group",                                                             \
-      "a commit is tried again in the name of the next generation")                                \
     X(COMMIT_TOLD_TWICE, "group", "a commit is told twice")                                        \
     X(COMMITTED_SKIPS, "group", "the record at the committed offset is left out")
 

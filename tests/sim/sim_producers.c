@@ -158,7 +158,8 @@ static void configure(sim_producer *producer, kc_config *config)
     int64_t linger_ms = sim_chance(sim, 50) ? sim_between(sim, 0, 5) : sim_between(sim, 0, 500);
     producer->delivery_ms =
         producer->request_ms + linger_ms + sim_between(sim, 0, sim_chance(sim, 50) ? 1000 : 100000);
-    producer->interval_us = (sim->faults_until_us - SIM_START_US) * BURST_AVERAGE / sim_between(sim, 100, RECORDS_MAX);
+    producer->interval_us =
+        (sim->faults_until_us - SIM_START_US) * BURST_AVERAGE / sim_between(sim, 100, RECORDS_MAX);
     producer->acks = -1;
     sim_set(sim, config, "request.timeout.ms", "%lld", (long long)producer->request_ms);
     sim_set(sim, config, "linger.ms", "%lld", (long long)linger_ms);
