@@ -13,7 +13,7 @@ void km_options_init(km_options *options)
         .broker_count = 1,
         .auto_create_topics = true,
         .num_partitions = 1,
-        .group_min_session_timeout_ms = 6000,
+        .group_min_session_timeout_ms = 500,
         .consumer_session_timeout_ms = 45000,
         .consumer_heartbeat_interval_ms = 5000,
         .consumer_assignment_interval_ms = 1000,

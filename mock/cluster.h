@@ -60,7 +60,8 @@ typedef struct km_options {
     uint64_t seed;                           /**< of ids                                         */
 } km_options;
 
-/** As a broker's defaults, but one broker that creates topics, and no delay of a group's first rebalance. */
+/** As a broker's defaults, but one broker that creates topics, no delay of a group's first rebalance, and members that
+ * are missed soon where they want that. */
 void km_options_init(km_options *options);
 
 /** Told when leaders, brokers or topics changed: who holds requests looks at them again. */

@@ -70,6 +70,8 @@ class World:
 
     def expect(self, words, status=0, **settings):
         result = self.run(words, **settings)
+        if result.returncode == SKIP and words[0] == os.environ.get("KC_KAFKA_CTL"):
+            skip("Kafka's own tools are not at hand")
         if result.returncode != status:
             raise Failure(f"{' '.join(words[:8])} ... ended with {result.returncode}, not {status}:\n"
                           + (result.stderr or b"").decode(errors="replace")[-2000:])
