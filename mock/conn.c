@@ -159,6 +159,14 @@ static void tell_throttle(km_request *request, int32_t throttle_ms)
                    sizeof throttle_ms);
 }
 
+/** KIP-219: after this answer, nothing is read for so long. */
+static void mute(km_conn *conn, const served_request *serving)
+{
+    if (serving->fault.throttle_ms > 0)
+        km_timer_set(cluster_of(conn), &conn->mute,
+                     cluster_of(conn)->now_us + (int64_t)serving->fault.throttle_ms * 1000);
+}
+
 static bool send(km_conn *conn, served_request *serving)
 {
     size_t before = conn->out.len;
@@ -170,9 +178,7 @@ static bool send(km_conn *conn, served_request *serving)
     }
     if (serving->answer.len == 0 && !encode(conn, serving, &conn->out))
         return false;
-    if (serving->fault.throttle_ms > 0)
-        km_timer_set(cluster_of(conn), &conn->mute,
-                     cluster_of(conn)->now_us + (int64_t)serving->fault.throttle_ms * 1000);
+    mute(conn, serving);
     return true;
 }
 
@@ -187,6 +193,16 @@ static void finish(km_conn *conn)
         km_conn_close(conn, false);
     else
         tell(conn);
+}
+
+/** Nobody waits for an answer; the rest of a fault shows all the same. */
+static void finish_silent(km_conn *conn)
+{
+    bool goes_on = conn->current->fault.end != KM_FAULT_CLOSE_AFTER;
+    mute(conn, conn->current);
+    serving_free(conn);
+    if (!goes_on)
+        km_conn_close(conn, false);
 }
 
 static void on_delayed_answer(kn_timer *timer)
@@ -264,7 +280,7 @@ static void act(km_conn *conn, km_action action)
     case KM_HOLD:
         break;
     case KM_SILENT:
-        serving_free(conn);
+        finish_silent(conn);
         break;
     case KM_CLOSE:
         serving_free(conn);
@@ -348,8 +364,10 @@ static bool find_sasl(km_conn *conn, km_sasl **sasl_out)
     if (conn->auth || !auth || !auth->is_required)
         return true;
     *sasl_out = km_sasl_new(auth);
+    if (!*sasl_out)
+        return false;
     km_conn_set_auth(conn, *sasl_out, sasl_free);
-    return *sasl_out != NULL;
+    return true;
 }
 
 /** After SaslHandshake v0: a frame is a token, and so is its answer. */
@@ -589,6 +607,12 @@ void km_conn_sent(km_conn *conn, size_t len)
     assert(conn->out_sent <= conn->out.len);
     if (conn->out_sent == conn->out.len) {
         empty(&conn->out);
+        conn->out_sent = 0;
+    } else if (conn->out_sent > OUTPUT_WAITING_MAX &&
+               conn->out_sent > conn->out.len - conn->out_sent) {
+        /* A client that reads slowly and goes on asking never empties it. */
+        memmove(conn->out.data, conn->out.data + conn->out_sent, conn->out.len - conn->out_sent);
+        conn->out.len -= conn->out_sent;
         conn->out_sent = 0;
     }
     if (len > 0)

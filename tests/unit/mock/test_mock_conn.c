@@ -112,3 +112,60 @@ START_TEST(memory_of_a_large_message_is_given_back)
     mock_free(world);
 }
 END_TEST
+
+START_TEST(a_client_that_reads_slowly_and_goes_on_asking_costs_no_more_memory)
+{
+    mock_world *world = mock_new(1);
+    mock_link *link = mock_link_new(world, 1);
+    km_conn *conn = mock_conn(link);
+    size_t sent = 0;
+    while (km_conn_wants_input(conn))
+        mock_send_bytes(link, kc_span(api_versions, sizeof api_versions));
+    size_t before = world->mem.used;
+    for (; sent < (size_t)16 << 20; sent += 64 << 10) {
+        drain(link, 64 << 10);
+        mock_run(world, 0);
+        while (km_conn_wants_input(conn))
+            mock_send_bytes(link, kc_span(api_versions, sizeof api_versions));
+    }
+    ck_assert_uint_lt(world->mem.used, before + ((size_t)4 << 20));
+    mock_free(world);
+}
+END_TEST
+
+static void produce_without_answer(mock_link *link)
+{
+    kp_produce_req request;
+    mock_defaults(KP_API_PRODUCE, &request);
+    request.acks = 0;
+    mock_send(link, KP_API_PRODUCE, 9, &request);
+}
+
+static void add_rule(mock_world *world, km_fault_end end, int32_t throttle_ms)
+{
+    km_fault fault;
+    km_fault_init(&fault);
+    fault.api_key = KP_API_PRODUCE;
+    fault.end = end;
+    fault.throttle_ms = throttle_ms;
+    km_fault_clear(world->cluster);
+    ck_assert_uint_gt(km_fault_add(world->cluster, &fault), 0);
+}
+
+START_TEST(a_fault_of_a_request_without_an_answer_costs_the_connection_or_time_too)
+{
+    mock_world *world = mock_new(1);
+    mock_link *link = mock_link_new(world, 1);
+    add_rule(world, KM_FAULT_ANSWER, 500);
+    produce_without_answer(link);
+    mock_send_bytes(link, kc_span(api_versions, sizeof api_versions));
+    mock_run(world, 499);
+    ck_assert_uint_eq(km_conn_output(mock_conn(link)).len, 0);
+    mock_run(world, 1);
+    ck_assert_uint_gt(km_conn_output(mock_conn(link)).len, 0);
+    add_rule(world, KM_FAULT_CLOSE_AFTER, 0);
+    produce_without_answer(link);
+    ck_assert(mock_is_closed(link));
+    mock_free(world);
+}
+END_TEST

@@ -361,6 +361,22 @@ static void send_in(mock_world *world, mock_link *link, const kp_sasl_authentica
     kb_buf_cleanup(&frame);
 }
 
+START_TEST(a_connection_without_memory_for_its_sasl_is_closed)
+{
+    mock_world *world = mock_new(1);
+    kp_sasl_authenticate_req request;
+    mock_defaults(KP_API_SASL_AUTHENTICATE, &request);
+    ck_assert_int_eq(km_auth_add_user(world->cluster, "u", "p"), KC_OK);
+    world->cluster->auth->is_required = true;
+    for (size_t room = 0; room < 4000; room += 16) {
+        mock_link *link = mock_link_new(world, 1);
+        send_in(world, link, &request, room);
+        mock_link_free(link);
+    }
+    mock_free(world);
+}
+END_TEST
+
 /* ---- OAUTHBEARER ---- */
 
 /** An unsecured token: its claims as JSON. */
