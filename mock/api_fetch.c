@@ -120,24 +120,43 @@ static void add_item(fetch *all, const km_fetch_want *want)
     resolve(all->request, it);
 }
 
+/** A partition that is named again is one still, with what was told last. False: no memory. */
+static bool take_want(fetch *all, kb_map *seen, km_fetch_want *want)
+{
+    item *twin = kb_map_get(seen, want->key);
+    if (!twin) {
+        add_item(all, want);
+        return kb_map_put(seen, want->key, &all->items[all->count - 1]) == KC_OK;
+    }
+    want->name = twin->want.name;
+    twin->want = *want;
+    return true;
+}
+
+static bool take_topic(fetch *all, kb_map *seen, const kp_fetch_req_topic *topic)
+{
+    for (int32_t i = 0; i < topic->partitions.count; i++) {
+        km_fetch_want want;
+        if (want_of(all->request, topic, &topic->partitions.items[i], &want) ||
+            !take_want(all, seen, &want))
+            return false;
+    }
+    return true;
+}
+
 static bool take_request(fetch *all)
 {
     const kp_fetch_req *asked = all->request->message;
+    kb_map seen;
     size_t count = 0;
     for (int32_t i = 0; i < asked->topics.count; i++)
         count += (size_t)asked->topics.items[i].partitions.count;
-    if (!reserve(all, count))
-        return false;
-    for (int32_t i = 0; i < asked->topics.count; i++) {
-        const kp_fetch_req_topic *topic = &asked->topics.items[i];
-        for (int32_t j = 0; j < topic->partitions.count; j++) {
-            km_fetch_want want;
-            if (want_of(all->request, topic, &topic->partitions.items[j], &want))
-                return false;
-            add_item(all, &want);
-        }
-    }
-    return true;
+    bool is_taken = reserve(all, count);
+    kb_map_init(&seen, all->request->cluster->mem);
+    for (int32_t i = 0; is_taken && i < asked->topics.count; i++)
+        is_taken = take_topic(all, &seen, &asked->topics.items[i]);
+    kb_map_cleanup(&seen);
+    return is_taken;
 }
 
 /** The session follows the request. False: no memory. */

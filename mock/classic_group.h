@@ -26,6 +26,9 @@ typedef enum km_classic_state {
     KM_CLASSIC_STABLE,
 } km_classic_state;
 
+/** Of one member, which a broker does not limit: each is looked for at each member. */
+#define KM_CLASSIC_PROTOCOLS_MAX 100
+
 /** One way to assign which a member knows, with what it tells the leader. */
 typedef struct km_classic_protocol {
     kc_bytes name;
@@ -49,6 +52,7 @@ typedef struct km_classic_member {
     int32_t session_timeout_ms;
     int32_t rebalance_timeout_ms;
     km_classic_protocols *protocols;
+    kc_bytes vote;       /**< of `protocols`, while one is selected */
     kc_bytes assignment; /**< in group->stored */
     kn_timer session;
     bool is_new; /**< has had no answer to its first JoinGroup */

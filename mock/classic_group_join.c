@@ -119,11 +119,14 @@ static kc_bytes select_protocol(const km_classic_group *group)
     kc_bytes best = KC_NULL;
     int32_t best_votes = 0;
     KB_LIST_FOR (node, &group->members) {
-        kc_bytes candidate = vote(group, KB_CONTAINER(node, km_classic_member, node));
+        km_classic_member *member = KB_CONTAINER(node, km_classic_member, node);
+        member->vote = vote(group, member);
+    }
+    KB_LIST_FOR (node, &group->members) {
+        kc_bytes candidate = KB_CONTAINER(node, km_classic_member, node)->vote;
         int32_t votes = 0;
         KB_LIST_FOR (other, &group->members) {
-            votes += kc_bytes_equal(vote(group, KB_CONTAINER(other, km_classic_member, node)),
-                                    candidate);
+            votes += kc_bytes_equal(KB_CONTAINER(other, km_classic_member, node)->vote, candidate);
         }
         if (votes > best_votes) {
             best = candidate;
@@ -574,7 +577,7 @@ static km_action join_existing(km_classic_group *group, km_request *request)
 km_action km_classic_join(km_classic_group *group, km_request *request)
 {
     const kp_join_group_req *asked = request->message;
-    if (!is_supported(group, asked))
+    if (asked->protocols.count > KM_CLASSIC_PROTOCOLS_MAX || !is_supported(group, asked))
         return refuse(request, asked->member_id, KC_E_INCONSISTENT_GROUP_PROTOCOL);
     return asked->member_id.len == 0 ? join_new(group, request) : join_existing(group, request);
 }

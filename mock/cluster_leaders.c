@@ -5,6 +5,7 @@
  * in-sync replica has the records, so whoever leads next has them too; what lies behind it is on the leader only. */
 #include "mock/cluster.h"
 #include "mock/producer_state.h"
+#include "protocol/base/text.h"
 
 #include <stdio.h>
 
@@ -103,13 +104,37 @@ void km_leaders_return(km_cluster *cluster)
                 cluster->controller = i + 1;
 }
 
-/** java.lang.String.hashCode, made non-negative as Kafka's Utils.abs does: so a group stands where Java would put it. */
+/** The code point that begins at `*at`, which goes on behind it; a byte that is none stands for itself. */
+static uint32_t next_code_point(kc_bytes text, size_t *at)
+{
+    const uint8_t *from = text.ptr + *at;
+    size_t len = kb_utf8_sequence(from, text.len - *at);
+    if (len < 2) {
+        ++*at;
+        return from[0];
+    }
+    uint32_t point = from[0] & (0x7fu >> len);
+    for (size_t i = 1; i < len; i++)
+        point = point << 6 | (from[i] & 0x3fu);
+    *at += len;
+    return point;
+}
+
+/** java.lang.String.hashCode, which counts in UTF-16, without its sign as by Kafka's Utils.abs (not toPositive): so a
+ * group stands where Kafka puts it. */
 static int32_t java_hash(kc_bytes key)
 {
     uint32_t hash = 0;
-    for (size_t i = 0; i < key.len; i++)
-        hash = hash * 31 + key.ptr[i];
-    return (int32_t)(hash & 0x7fffffff);
+    for (size_t at = 0; at < key.len;) {
+        uint32_t point = next_code_point(key, &at);
+        if (point > 0xffff) {
+            hash = hash * 31 + (0xd7c0 + (point >> 10));
+            point = 0xdc00 | (point & 0x3ff);
+        }
+        hash = hash * 31 + point;
+    }
+    hash = hash > INT32_MAX ? 0u - hash : hash;
+    return hash > INT32_MAX ? 0 : (int32_t)hash;
 }
 
 km_partition *km_coordinator_partition(km_cluster *cluster, km_coordinator_type type, kc_bytes key)

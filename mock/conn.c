@@ -638,16 +638,6 @@ void km_conn_cut_all(km_broker *broker)
     }
 }
 
-void *km_conn_user(const km_conn *conn)
-{
-    return conn->user;
-}
-
-km_broker *km_conn_broker(const km_conn *conn)
-{
-    return conn->broker;
-}
-
 void *km_conn_auth(const km_conn *conn)
 {
     return conn->auth;

@@ -39,8 +39,4 @@ void km_conn_close(km_conn *conn, bool is_cut);
 /** All connections of a broker, as by a crash. */
 void km_conn_cut_all(km_broker *broker);
 
-/** For the carrier. */
-void *km_conn_user(const km_conn *conn);
-km_broker *km_conn_broker(const km_conn *conn);
-
 #endif

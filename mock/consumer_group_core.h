@@ -118,7 +118,7 @@ km_consumer_member *km_consumer_member_static(const km_consumer_group *cg, kc_by
 km_consumer_member *km_consumer_member_new(km_consumer_group *cg, kc_bytes id);
 /** Out of the group; the epoch stays. */
 void km_consumer_member_free(km_consumer_member *member);
-/** Out of the group, which rebalances then. KC_ERR_NOMEM: nothing happened. */
+/** Out of the group, which rebalances then. */
 void km_consumer_member_fence(km_consumer_member *member);
 /** It gave a sign of life. */
 void km_consumer_member_touch(km_consumer_member *member);

@@ -57,7 +57,9 @@ void km_partition_retain(km_partition *partition)
     while (log->entry_count > 0 && !is_nothing_due(partition, bytes_max, age_max_ms) &&
            look(log, &first)) {
         bool is_much = bytes_max >= 0 && (int64_t)(log->bytes - first.bytes) >= bytes_max;
-        bool is_old = age_max_ms >= 0 && topic->cluster->wall_ms - first.newest_ms > age_max_ms;
+        /* Records without a time have no age. */
+        bool is_old = age_max_ms >= 0 && first.newest_ms >= 0 &&
+                      topic->cluster->wall_ms - first.newest_ms > age_max_ms;
         if (!is_much && !is_old)
             return;
         km_log_delete_before(log, first.end_offset);

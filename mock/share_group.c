@@ -385,13 +385,20 @@ static kc_err open_topics(km_share_group *group)
     return KC_OK;
 }
 
+static int by_slot(const void *a, const void *b)
+{
+    const km_share_slot *left = a;
+    const km_share_slot *right = b;
+    int order = memcmp(left->topic_id.bytes, right->topic_id.bytes, sizeof left->topic_id.bytes);
+    return order ? order : (left->index > right->index) - (left->index < right->index);
+}
+
+/** In a target: the assignor sorts them. */
 static bool is_in(const km_share_slots *slots, kc_uuid topic_id, int32_t index)
 {
-    for (size_t i = 0; i < slots->count; i++)
-        if (slots->items[i].index == index &&
-            memcmp(slots->items[i].topic_id.bytes, topic_id.bytes, sizeof topic_id.bytes) == 0)
-            return true;
-    return false;
+    const km_share_slot slot = {topic_id, index};
+    return slots->count > 0 &&
+           bsearch(&slot, slots->items, slots->count, sizeof slot, by_slot) != NULL;
 }
 
 static bool is_assigned(const km_share_group *group, kc_uuid topic_id, int32_t index)

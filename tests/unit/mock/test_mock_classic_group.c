@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: LicenseRef-OfficeFlow
  * Members of classic groups: they join, are assigned, live, leave and get lost. */
-#include "mock/group.h"
+#include "mock/classic_group.h"
 #include "protocol/frame.h"
 #include "tests/unit/mock/mock_world.h"
 
@@ -774,5 +774,21 @@ START_TEST(without_memory_a_connection_closes_and_nothing_is_lost)
         ck_assert(km_group_is_empty(km_group_find(world->cluster, KC_STR(GROUP))));
         mock_free(world);
     }
+}
+END_TEST
+
+START_TEST(a_member_with_more_protocols_than_any_client_has_is_refused)
+{
+    static kp_join_group_req_protocol protocols[KM_CLASSIC_PROTOCOLS_MAX + 1];
+    mock_world *world = mock_new(1);
+    joiner one = joiner_new(world);
+    kp_join_group_req request;
+    join_request(&one, &request, protocols);
+    for (size_t i = 0; i < sizeof protocols / sizeof protocols[0]; i++)
+        protocols[i] = protocols[0];
+    request.protocols.count = KM_CLASSIC_PROTOCOLS_MAX + 1;
+    mock_send(one.link, KP_API_JOIN_GROUP, 9, &request);
+    ck_assert_int_eq(take_join(&one), KC_E_INCONSISTENT_GROUP_PROTOCOL);
+    mock_free(world);
 }
 END_TEST

@@ -99,6 +99,27 @@ START_TEST(records_are_read_in_every_version)
 }
 END_TEST
 
+START_TEST(a_partition_that_is_named_again_is_one_with_what_was_told_last)
+{
+    mock_world *world = mock_new(1);
+    km_topic *topic = mock_topic(world, "t", 1);
+    mock_link *link = mock_link_new(world, 1);
+    append(world, topic, 0, 3, NULL);
+    append(world, topic, 0, 4, NULL);
+    for (int16_t version = 12; version <= 18; version++) {
+        many_request request;
+        many(&request, topic, 3);
+        for (int i = 0; i < 3; i++) {
+            request.partitions[i].partition = 0;
+            request.partitions[i].fetch_offset = i == 2 ? 3 : 0;
+        }
+        const kp_fetch_resp *response = mock_ask(link, KP_API_FETCH, version, &request.request);
+        ck_assert_int_eq(count_records(only(response)->records), 4);
+    }
+    mock_free(world);
+}
+END_TEST
+
 START_TEST(a_fetch_waits_for_its_first_byte_and_gets_it_at_once)
 {
     mock_world *world = mock_new(1);

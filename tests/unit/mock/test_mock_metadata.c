@@ -184,3 +184,20 @@ START_TEST(describe_topic_partitions_goes_on_at_its_cursor)
     mock_free(world);
 }
 END_TEST
+
+START_TEST(a_coordinator_stands_where_kafka_puts_it)
+{
+    static const struct {
+        const char *key;
+        int32_t partition;
+    } known[] = {{"group", 47},           {"my-group", 12},          {"orders", 31},
+                 {"gruppe-\xc3\xa4", 48}, {"x\xf0\x9f\x98\x80", 19}, {"polygenelubricants", 0}};
+    mock_world *world = mock_new(1);
+    for (size_t i = 0; i < sizeof known / sizeof known[0]; i++)
+        ck_assert_int_eq(
+            km_coordinator_partition(world->cluster, KM_COORDINATOR_GROUP, kc_str(known[i].key))
+                ->index,
+            known[i].partition);
+    mock_free(world);
+}
+END_TEST
