@@ -9,6 +9,7 @@
 
 #include "client/consumer_fetch.h"
 #include "client/consumer_offset_op.h"
+#include "client/variant.h"
 #include "protocol/base/error.h"
 #include "protocol/batch.h"
 #include "protocol/message_set.h"
@@ -207,7 +208,7 @@ static bool is_aborted(kc_fetched *fetched, const kp_batch *header)
     int32_t at = find_active(fetched, header->producer_id);
     if (at < 0)
         return false;
-    if (is_abort_marker(header))
+    if (is_abort_marker(header) && !KC_VARIANT(ABORT_GOES_ON))
         fetched->active[at] = fetched->active[--fetched->active_count];
     return header->attributes & KP_ATTR_TRANSACTIONAL;
 }
@@ -316,10 +317,10 @@ static kc_err take_batch(kc_part *part, kc_fetched *fetched, const kp_batch *hea
 {
     kc_consumer *consumer = part->consumer;
     int64_t next = kp_batch_next_offset(header);
-    bool is_skipped =
-        (consumer->settings->isolation_read_committed && is_aborted(fetched, header)) ||
-        (header->attributes & KP_ATTR_CONTROL) || header->record_count == 0 ||
-        next <= part->position;
+    bool is_skipped = (consumer->settings->isolation_read_committed &&
+                       is_aborted(fetched, header) && !KC_VARIANT(ABORTED_DELIVERED)) ||
+                      ((header->attributes & KP_ATTR_CONTROL) && !KC_VARIANT(CONTROL_DELIVERED)) ||
+                      header->record_count == 0 || next <= part->position;
     if (is_skipped) {
         advance(part, fetched, rest, next, header->leader_epoch);
         return KC_ERR_AGAIN;

@@ -17,6 +17,7 @@
 #include "client/consumer_fetch.h"
 
 #include "client/consumer_batch.h"
+#include "client/variant.h"
 #include "protocol/generated/messages.h"
 
 #define FETCH_VERSION_MIN 4
@@ -354,7 +355,8 @@ static void send_fetch(kc_leader *leader)
     /* With 0 a broker that has nothing would answer at once, and be asked again at once. */
     fetch->msg.min_bytes = settings->fetch_min_bytes > 0 ? settings->fetch_min_bytes : 1;
     fetch->msg.max_bytes = (int32_t)bytes;
-    fetch->msg.isolation_level = settings->isolation_read_committed ? 1 : 0;
+    fetch->msg.isolation_level =
+        settings->isolation_read_committed && !KC_VARIANT(OPEN_DELIVERED) ? 1 : 0;
     fetch->msg.topics.items = fetch->topics;
     fetch->msg.topics.count = fetch->asked.topic_count;
     fetch->msg.rack_id = kc_str(settings->client_rack ? settings->client_rack : "");

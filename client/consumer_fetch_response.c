@@ -54,7 +54,8 @@ static kc_fetched *new_fetched(kc_part *part, const kp_fetch_resp_partition *ans
         fetched->aborted[i].first_offset = answer->aborted_transactions.items[i].first_offset;
         fetched->aborted[i].producer_id = answer->aborted_transactions.items[i].producer_id;
     }
-    qsort(fetched->aborted, count, sizeof fetched->aborted[0], compare_aborted);
+    if (!KC_VARIANT(ABORTED_UNSORTED))
+        qsort(fetched->aborted, count, sizeof fetched->aborted[0], compare_aborted);
     fetched->aborted_count = (int32_t)count;
     return fetched;
 }

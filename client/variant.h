@@ -22,7 +22,12 @@
     X(COMMIT_BEYOND, "group", "commits are one record ahead of what was handed out")               \
     X(COMMIT_UNORDERED, "group", "commits on their way overtake each other")                       \
     X(COMMIT_TOLD_TWICE, "group", "a commit is told twice")                                        \
-    X(COMMITTED_SKIPS, "group", "the record at the committed offset is left out")
+    X(COMMITTED_SKIPS, "group", "the record at the committed offset is left out")                  \
+    X(ABORTED_DELIVERED, "committed", "records of aborted transactions are handed out")            \
+    X(ABORTED_UNSORTED, "committed", "the list of aborted transactions is read as it came")        \
+    X(ABORT_GOES_ON, "committed", "an abort marker does not end the transaction")                  \
+    X(OPEN_DELIVERED, "committed", "open transactions are read, as with read_uncommitted")         \
+    X(CONTROL_DELIVERED, "committed", "control records are handed out")
 
 typedef enum kc_variant {
     KC_VARIANT_NONE,

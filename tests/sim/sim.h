@@ -80,6 +80,7 @@ struct sim_world {
     const sim_workload *workload;
     void *state;                     /**< the workload's     */
     struct sim_producers *producers; /**< sim_producers.c    */
+    struct sim_txns *txns;           /**< sim_txns.c         */
     int64_t now_us;
     int64_t faults_until_us;
     int64_t end_us;
@@ -157,13 +158,15 @@ typedef struct sim_stamp {
     uint64_t number; /**< from 0, by producer */
 } sim_stamp;
 #define SIM_STAMP_BYTES 24
+/** Producers from this number on are the workload's own; sim_producers.c does not ask who they are. */
+#define SIM_STAMP_SCRIPTED 1000
 /** Write the stamp and fill up to `len` bytes, which is at least SIM_STAMP_BYTES. */
 void sim_stamp_write(uint8_t *value, size_t len, const sim_stamp *stamp);
 /** False: the bytes are not what was written. */
 bool sim_stamp_read(kc_bytes value, sim_stamp *stamp_out);
 
-/** Call `fn` for every data record that readers can see, in order; aborted ones too, where `all`. */
-typedef void (*sim_record_fn)(void *user, int64_t offset, kc_bytes key, kc_bytes value);
+/** Call `fn` for every data record below the high watermark, in order; those of aborted transactions too. */
+typedef void (*sim_record_fn)(void *user, const kp_record *record);
 /** Of the bytes of a record, for comparing what was delivered with what is in the log. */
 uint64_t sim_record_hash(int64_t offset, kc_bytes key, kc_bytes value);
 void sim_log_walk(sim_world *sim, const km_partition *partition, sim_record_fn fn, void *user);

@@ -56,7 +56,7 @@ static void walk_batch(sim_world *sim, const kp_batch *batch, sim_record_fn fn, 
     if (kp_batch_plain(batch, &plain, &records) == KC_OK) {
         kp_record_iter_init(&iter, batch, records);
         while (kp_record_next(&iter, &record) == KC_OK)
-            fn(user, record.offset, record.key, record.value);
+            fn(user, &record);
     } else {
         sim_fail(sim, "a batch at %lld can't be read", (long long)batch->base_offset);
     }

@@ -14,9 +14,10 @@
 /** More of them say no more. */
 #define FAILURES_MAX 10
 
-extern const sim_workload sim_assign, sim_group, sim_produce;
+extern const sim_workload sim_assign, sim_committed, sim_group, sim_produce;
 
-static const sim_workload *const workloads[] = {&sim_produce, &sim_assign, &sim_group};
+static const sim_workload *const workloads[] = {&sim_produce, &sim_assign, &sim_group,
+                                                &sim_committed};
 #define WORKLOADS (sizeof workloads / sizeof workloads[0])
 
 const sim_workload *sim_workload_at(size_t index)
