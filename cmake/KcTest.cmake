@@ -1,27 +1,28 @@
 # SPDX-License-Identifier: LicenseRef-OfficeFlow
-# kc_check_test(FILE LABEL label [EMBEDDED brokers] LINK libs): a Check executable from one test_<module>.c, one CTest
+# kc_check_test(FILE LABEL label [EMBEDDED options] LINK libs): a Check executable from one test_<module>.c, one CTest
 # per START_TEST.
 # The runner is generated from the START_TESTs found, so a test cannot be forgotten in a list.
-# kc_embedded_test(NAME COMMAND): the same beside N embedded brokers (BROKERS N) of its own, as embedded.NAME.
+# kc_embedded_test(NAME [EMBEDDED options] COMMAND command): as embedded.NAME a test beside embedded brokers of its own;
+# the options are those of scripts/embedded run.
 
 pkg_check_modules(CHECK REQUIRED IMPORTED_TARGET check)
 
 find_package(Python3 3.9 REQUIRED COMPONENTS Interpreter)
 
 function(kc_embedded_test name)
-  cmake_parse_arguments(arg "" "BROKERS;TIMEOUT" "COMMAND;ENV" ${ARGN})
+  cmake_parse_arguments(arg "" "TIMEOUT" "EMBEDDED;COMMAND;ENV" ${ARGN})
   if(NOT TARGET officeflow_cli)
     return()
   endif()
   add_test(NAME embedded.${name}
-    COMMAND ${Python3_EXECUTABLE} ${PROJECT_SOURCE_DIR}/scripts/embedded run --brokers ${arg_BROKERS} -- ${arg_COMMAND})
+    COMMAND ${Python3_EXECUTABLE} ${PROJECT_SOURCE_DIR}/scripts/embedded run ${arg_EMBEDDED} -- ${arg_COMMAND})
   set_tests_properties(embedded.${name} PROPERTIES
     LABELS embedded TIMEOUT ${arg_TIMEOUT} SKIP_RETURN_CODE 77
     ENVIRONMENT "OFFICEFLOW=$<TARGET_FILE:officeflow_cli>;PYTHONDONTWRITEBYTECODE=1;${arg_ENV}")
 endfunction()
 
 function(kc_check_test file)
-  cmake_parse_arguments(arg "" "LABEL;TIMEOUT;EMBEDDED" "LINK;ENV" ${ARGN})
+  cmake_parse_arguments(arg "" "LABEL;TIMEOUT" "EMBEDDED;LINK;ENV" ${ARGN})
   get_filename_component(target ${file} NAME_WE)
   if(arg_LABEL MATCHES "broker|cluster") # test_producer.c is a unit test and a broker test
     set(target ${arg_LABEL}_${target})
@@ -75,7 +76,7 @@ int main(void)
       LABELS ${arg_LABEL} TIMEOUT ${arg_TIMEOUT} SKIP_RETURN_CODE 77
       ENVIRONMENT "CK_RUN_CASE=${name};${arg_ENV}")
     if(arg_EMBEDDED)
-      kc_embedded_test(${module}.${name} BROKERS ${arg_EMBEDDED} TIMEOUT ${arg_TIMEOUT} COMMAND $<TARGET_FILE:${target}>
+      kc_embedded_test(${module}.${name} EMBEDDED ${arg_EMBEDDED} TIMEOUT ${arg_TIMEOUT} COMMAND $<TARGET_FILE:${target}>
         ENV "CK_RUN_CASE=${name};${arg_ENV}")
     endif()
   endforeach()

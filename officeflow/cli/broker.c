@@ -17,7 +17,7 @@
 #define INPUT_BYTES 2048
 
 static struct {
-    int64_t brokers, port, partitions, replication_delay_ms;
+    int64_t brokers, port, partitions, replication_delay_ms, session_ms;
     const char *host, *advertised_host, *memory;
     cli_list faults, plans, users;
     bool no_auto_create, is_verbose;
@@ -111,6 +111,7 @@ static bool open_mock(kb_arena *arena, kc_mock **mock_out)
     options.replication_ms = (int32_t)opt.replication_delay_ms;
     options.users = users;
     options.user_count = opt.users.count;
+    options.sasl_session_ms = (int32_t)opt.session_ms;
     options.log = on_log;
     options.log_level = opt.is_verbose ? KC_LOG_INFO : KC_LOG_WARNING;
     if (opt.memory && !parse_size(opt.memory, &options.memory_bytes_max))
@@ -265,6 +266,8 @@ static const cli_option options[] = {
      "until a record is on all replicas (0): what\n\"broker N down with loss\" can lose", 0, 60000},
     {0, "user", CLI_LIST, &opt.users, "NAME:PASSWORD",
      "who may connect, by SASL PLAIN or SCRAM (several);\nwithout it anybody may", 0, 0},
+    {0, "session", CLI_INT, &opt.session_ms, "MS",
+     "until a user has to say again who he is\n(KIP-368); 0 (default): never", 0, 86400000},
     {0, "memory", CLI_TEXT, &opt.memory, "SIZE", "at most, as 512MiB or 2GiB (1GiB)", 0, 0},
     {0, "fault", CLI_LIST, &opt.faults, "RULE",
      "as api=Fetch,nth=3,error=NOT_LEADER_OR_FOLLOWER\n(several)", 0, 0},

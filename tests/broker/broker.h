@@ -23,6 +23,9 @@ bool broker_is(const char *majors);
 /** Skipped unless it is. */
 void broker_only_on(const char *majors, const char *why);
 
+/** Skipped beside embedded brokers. */
+void broker_only_real(const char *why);
+
 /** URL of the token endpoint whose tokens the listener SASL_OIDC takes, for clients NAME with NAME-secret;
  * "?life=S" behind it: tokens that live S seconds. Its CA is ca.pem. Skipped without. */
 const char *broker_token_endpoint(void);
