@@ -73,6 +73,7 @@ static bool put_partition(km_request *request, bool is_known, partition_out *out
         return true;
     }
     int64_t log_end_offset = cluster->now_us / IDLE_RECORD_US + 1;
+    out->error_message = KC_STR("");
     out->leader_id = cluster->controller;
     out->leader_epoch = 1;
     out->high_watermark = log_end_offset;
