@@ -126,6 +126,10 @@ kc_err of_consumer_open(of_platform *platform, const char *group,
         consumer->options = *options;
     else
         of_consumer_options_init(&consumer->options);
+    if (consumer->options.handler_breaker) {
+        consumer->handler_breaker = *consumer->options.handler_breaker;
+        consumer->options.handler_breaker = &consumer->handler_breaker;
+    }
     snprintf(consumer->group, sizeof consumer->group, "%s", group);
     kb_list_init(&consumer->handlers);
     kb_list_init(&consumer->ready);

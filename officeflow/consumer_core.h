@@ -137,6 +137,7 @@ struct of_consumer {
     of_part part;
     of_platform *platform;
     of_consumer_options options;
+    of_breaker_options handler_breaker; /* what options.handler_breaker points to */
     kc_consumer *kafka;
     kc_consumer *control; /* officeflow.control, from its end; NULL: no wildcards */
     of_outbox *outbox;

@@ -5,6 +5,7 @@
 #define _POSIX_C_SOURCE 200809L // strnlen
 #include "officeflow/catalogue.h"
 #include "officeflow/consumer_core.h"
+#include "officeflow/variant.h"
 #include "protocol/base/error.h"
 
 #include <kafkac/unstable/errors.h>
@@ -141,7 +142,7 @@ static kc_err write_retry(of_ctx *ctx, kc_error *err)
     const of_tier *tier = &policy.tiers[ctx->verdict.tier];
     of_headers headers;
     own_headers(ctx, &headers);
-    of_headers_set_i64(&headers, OF_H_ATTEMPT, ctx->attempt);
+    of_headers_set_i64(&headers, OF_H_ATTEMPT, ctx->attempt - OF_VARIANT(TRIES_MISCOUNTED));
     of_headers_set_i64(&headers, OF_H_FIRST_FAILED, ctx->first_failed_ms);
     of_headers_set_i64(&headers, OF_H_DUE, of_consumer_wall_ms(consumer) + tier->delay_ms);
     of_headers_set(&headers, OF_H_STAGE, KC_STR("retry"));
@@ -149,7 +150,8 @@ static kc_err write_retry(of_ctx *ctx, kc_error *err)
     of_headers_set(&headers, OF_H_DLQ_HISTORY, ctx->history);
     of_origin_put(&headers, &ctx->origin);
     const char *topic = of_retry_topic(&ctx->scratch, kc_str(consumer->group), tier->name);
-    return send(ctx, topic, KC_PARTITION_ANY, &headers, ctx->message.value, err);
+    return send(ctx, topic, KC_PARTITION_ANY, &headers,
+                OF_VARIANT(VALUE_LOST) ? KC_NULL : ctx->message.value, err);
 }
 
 static kc_err write_dead(of_ctx *ctx, kc_error *err)
@@ -215,6 +217,8 @@ void of_ctx_write(of_ctx *ctx)
         err = of_outbox_prepare(ctx->consumer->outbox, on_prepared, ctx, &error);
     else
         err = write_dead(ctx, &error);
+    if (OF_VARIANT(FORWARD_NOT_AWAITED) && err == KC_OK)
+        ctx->stream->ack_next = ctx->offset + 1;
     if (err != KC_OK) {
         ctx->pending--;
         write_failed(ctx, err, &error);
@@ -229,7 +233,7 @@ static void on_written(kc_err err, const kc_error *error, int32_t partition, int
     of_ctx *ctx = user;
     if (of_ctx_answered(ctx))
         return;
-    if (err != KC_OK) {
+    if (err != KC_OK && !OF_VARIANT(FORWARD_ERROR_IGNORED)) {
         write_failed(ctx, err, error);
         return;
     }
@@ -278,6 +282,10 @@ static void carry_out(of_ctx *ctx)
     case OF_STAGE_IMMEDIATE:
     case OF_STAGE_PARKED:
         ctx->stage = ctx->verdict.stage;
+        if (OF_VARIANT(NEXT_TOO_EARLY)) {
+            of_stream_ack(ctx->stream);
+            return;
+        }
         of_stream_wait(ctx->stream, ctx->verdict.delay_ms, OF_RESUME_RUN);
         return;
     case OF_STAGE_DISCARDED:
@@ -290,7 +298,10 @@ static void carry_out(of_ctx *ctx)
             hold_back(ctx);
             return;
         }
-        of_ctx_write(ctx);
+        if (OF_VARIANT(DEAD_FORGOTTEN))
+            of_stream_ack(ctx->stream);
+        else
+            of_ctx_write(ctx);
         return;
     default:
         of_ctx_write(ctx);

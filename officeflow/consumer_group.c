@@ -3,6 +3,7 @@
  * and go, and commits. Where they begin is in consumer_start.c. */
 #include "officeflow/catalogue.h"
 #include "officeflow/consumer_core.h"
+#include "officeflow/variant.h"
 #include "protocol/base/error.h"
 #include "protocol/base/text.h"
 
@@ -251,6 +252,8 @@ static void on_revoked(kc_consumer *kafka, const kc_topic_partition *partitions,
         of_stream *stream = of_stream_find(consumer, partitions[i].topic, partitions[i].partition);
         if (stream)
             of_start_note(consumer, stream);
+        if (stream && OF_VARIANT(CANCELLED_IS_DONE) && stream->ctx->pending > 0)
+            stream->ack_next = stream->ctx->offset + 1;
         if (stream && stream->ack_next > stream->committed)
             offsets[to_commit++] = (kc_topic_offset){.topic = stream->topic,
                                                      .partition = stream->partition,

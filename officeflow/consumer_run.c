@@ -3,6 +3,7 @@
  * breakers, handler, classification. */
 #include "officeflow/catalogue.h"
 #include "officeflow/consumer_core.h"
+#include "officeflow/variant.h"
 #include "protocol/base/error.h"
 #include "protocol/base/json.h"
 #include "protocol/base/text.h"
@@ -306,8 +307,8 @@ static void classify(of_ctx *ctx, of_result result)
         return;
     case OF_BUSY:
         release_breakers(ctx, SIZE_MAX);
-        ctx->attempt--;
-        ctx->stage_attempt--;
+        ctx->attempt -= !OF_VARIANT(BUSY_COSTS_A_TRY);
+        ctx->stage_attempt -= !OF_VARIANT(BUSY_COSTS_A_TRY);
         of_stream_wait(ctx->stream, ctx->retry_after_ms > 0 ? ctx->retry_after_ms : BUSY_MS,
                        OF_RESUME_RUN);
         return;
@@ -436,7 +437,8 @@ void of_ctx_run(of_ctx *ctx)
 void of_ctx_free(of_ctx *ctx)
 {
     kb_list_remove(&ctx->node);
-    kc_batch_free(ctx->batch);
+    if (!OF_VARIANT(BATCH_LEAKS))
+        kc_batch_free(ctx->batch);
     kb_arena_cleanup(&ctx->arena);
     kb_arena_cleanup(&ctx->scratch);
     kb_mem_free(&ctx->consumer->platform->mem, ctx);

@@ -85,9 +85,8 @@ static kc_err apply_seed_names(of_config *config, kc_error *err)
     return apply_times(config, err);
 }
 
-static kc_err open_platform(kc_client *client, const of_config *config,
-                            const kc_client_options *options, of_platform **platform_out,
-                            kc_error *err)
+kc_err of_platform_make(kc_client *client, const of_config *config,
+                        const kc_client_options *options, of_platform **platform_out, kc_error *err)
 {
     kb_mem mem;
     kb_mem_init(&mem, options ? options->alloc : NULL, 0);
@@ -118,13 +117,13 @@ static kc_err open_platform(kc_client *client, const of_config *config,
 kc_err of_platform_open(const of_config *config, const kc_client_options *options,
                         of_platform **platform_out, kc_error *err)
 {
-    return open_platform(NULL, config, options, platform_out, err);
+    return of_platform_make(NULL, config, options, platform_out, err);
 }
 
 kc_err of_platform_open_on(kc_client *client, const of_config *config, of_platform **platform_out,
                            kc_error *err)
 {
-    return open_platform(client, config, NULL, platform_out, err);
+    return of_platform_make(client, config, NULL, platform_out, err);
 }
 
 void of_platform_close(of_platform *platform)

@@ -25,6 +25,11 @@ typedef struct of_part {
     void (*abandon)(struct of_part *part);
 } of_part;
 
+/** Both of_platform_open() and of_platform_open_on(): `client` NULL, make one. With a client, only the
+ * memory of `options` counts. */
+KC_NODISCARD kc_err of_platform_make(kc_client *client, const of_config *config,
+                                     const kc_client_options *options, of_platform **platform_out,
+                                     kc_error *err);
 const of_policies *of_platform_policies(const of_platform *platform);
 
 /** Wait for an admin call that was started with kc_admin_waiter_fn: `started` is its result. The

@@ -183,7 +183,7 @@ void world_start_consumer(world *w)
     options.on_notice = on_notice;
     options.notice_user = w;
     options.commit_interval_ms = 100;
-    static of_breaker_options breaker; // what fails here fails because it was told to
+    of_breaker_options breaker; // what fails here fails because it was told to
     of_breaker_options_init(&breaker);
     breaker.consecutive_failures = 0;
     breaker.failure_ratio = 2.0;

@@ -16,7 +16,7 @@
 #include "tests/unit/base/fail_alloc.h"
 
 #define SIM_HOSTS_MAX  12
-#define SIM_TOPICS_MAX 4
+#define SIM_TOPICS_MAX 10
 #define SIM_START_US   INT64_C(1000000)
 #define SIM_WALL_MS    INT64_C(1700000000000)
 
@@ -37,7 +37,7 @@ struct sim_host {
 };
 
 typedef struct sim_topic {
-    char name[24];
+    char name[48];
     int32_t partitions;
 } sim_topic;
 
@@ -120,6 +120,9 @@ void sim_fail(sim_world *sim, const char *fmt, ...) KC_PRINTF(2, 3);
 
 /** A topic in the cluster, "t0", "t1", ...; NULL after a failure. */
 sim_topic *sim_topic_new(sim_world *sim, int32_t partitions, int16_t replication);
+/** The same with a name. */
+sim_topic *sim_topic_new_named(sim_world *sim, const char *name, int32_t partitions,
+                               int16_t replication);
 /** A host with a client on it. `config` may be NULL, is copied and completed (bootstrap.servers, client.id). NULL
  * after a failure. */
 sim_host *sim_host_new(sim_world *sim, kc_config *config);
@@ -170,5 +173,8 @@ typedef void (*sim_record_fn)(void *user, const kp_record *record);
 /** Of the bytes of a record, for comparing what was delivered with what is in the log. */
 uint64_t sim_record_hash(int64_t offset, kc_bytes key, kc_bytes value);
 void sim_log_walk(sim_world *sim, const km_partition *partition, sim_record_fn fn, void *user);
+/** The same from the batch at `from`; where it ended. */
+int64_t sim_log_walk_from(sim_world *sim, const km_partition *partition, int64_t from,
+                          sim_record_fn fn, void *user);
 
 #endif

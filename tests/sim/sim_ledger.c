@@ -63,10 +63,11 @@ static void walk_batch(sim_world *sim, const kp_batch *batch, sim_record_fn fn, 
     kb_buf_cleanup(&plain);
 }
 
-void sim_log_walk(sim_world *sim, const km_partition *partition, sim_record_fn fn, void *user)
+int64_t sim_log_walk_from(sim_world *sim, const km_partition *partition, int64_t from,
+                          sim_record_fn fn, void *user)
 {
     const km_log *log = &partition->log;
-    for (size_t i = 0; i < log->entry_count; i++) {
+    for (size_t i = km_log_find(log, from); i < log->entry_count; i++) {
         kc_bytes bytes = km_log_entry_bytes(log, &log->entries[i]);
         kp_batch batch;
         if (log->entries[i].next_offset > log->high_watermark)
@@ -76,5 +77,12 @@ void sim_log_walk(sim_world *sim, const km_partition *partition, sim_record_fn f
                      (long long)log->entries[i].base_offset);
         else if (!(batch.attributes & KP_ATTR_CONTROL))
             walk_batch(sim, &batch, fn, user);
+        from = log->entries[i].next_offset;
     }
+    return from;
+}
+
+void sim_log_walk(sim_world *sim, const km_partition *partition, sim_record_fn fn, void *user)
+{
+    (void)sim_log_walk_from(sim, partition, 0, fn, user);
 }

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: LicenseRef-OfficeFlow
  * The program `sim`: runs seeds, tells how many a second, and of one that fails how to see it again. */
 #include "client/variant.h"
+#include "officeflow/variant.h"
 #include "tests/sim/sim.h"
 
 #include <getopt.h>
@@ -14,10 +15,10 @@
 /** More of them say no more. */
 #define FAILURES_MAX 10
 
-extern const sim_workload sim_assign, sim_committed, sim_group, sim_produce;
+extern const sim_workload sim_assign, sim_committed, sim_group, sim_officeflow, sim_produce;
 
 static const sim_workload *const workloads[] = {&sim_produce, &sim_assign, &sim_group,
-                                                &sim_committed};
+                                                &sim_committed, &sim_officeflow};
 #define WORKLOADS (sizeof workloads / sizeof workloads[0])
 
 const sim_workload *sim_workload_at(size_t index)
@@ -35,14 +36,18 @@ const sim_workload *sim_workload_find(const char *name)
 
 #ifdef KC_SIM_VARIANTS
 kc_variant kc_variant_now;
+of_variant of_variant_now;
 #endif
 
 static const struct {
     const char *name, *workload, *about;
+    int client, platform; /**< the variant, of one of them */
 } variants[] = {
-#define VARIANT_ITEM(name, workload, about) {#name, workload, about},
-    KC_VARIANTS(VARIANT_ITEM)
-#undef VARIANT_ITEM
+#define CLIENT_ITEM(name, workload, about)   {#name, workload, about, KC_VARIANT_##name, 0},
+#define PLATFORM_ITEM(name, workload, about) {#name, workload, about, 0, OF_VARIANT_##name},
+    KC_VARIANTS(CLIENT_ITEM) OF_VARIANTS(PLATFORM_ITEM)
+#undef CLIENT_ITEM
+#undef PLATFORM_ITEM
 };
 #define VARIANTS (sizeof variants / sizeof variants[0])
 
@@ -93,14 +98,15 @@ static void usage(FILE *out)
         fprintf(out, "  %-24s %s\n", variants[i].name, variants[i].about);
 }
 
-/** False: there is none of this name, or the client is not built with them. */
+/** False: there is none of this name, or nothing is built with them. */
 static bool break_client(const char *name, sim_command *command)
 {
 #ifdef KC_SIM_VARIANTS
     for (size_t i = 0; i < VARIANTS; i++) {
         if (strcmp(variants[i].name, name) != 0)
             continue;
-        kc_variant_now = (kc_variant)(i + 1);
+        kc_variant_now = (kc_variant)variants[i].client;
+        of_variant_now = (of_variant)variants[i].platform;
         command->workload = sim_workload_find(variants[i].workload);
         command->expects_failure = true;
         return command->workload != NULL;

@@ -200,7 +200,8 @@ static void make_network(sim_world *sim)
              shape->write_max);
 }
 
-sim_topic *sim_topic_new(sim_world *sim, int32_t partitions, int16_t replication)
+sim_topic *sim_topic_new_named(sim_world *sim, const char *name, int32_t partitions,
+                               int16_t replication)
 {
     if (sim->topic_count == SIM_TOPICS_MAX) {
         sim_fail(sim, "no room for a topic");
@@ -208,7 +209,7 @@ sim_topic *sim_topic_new(sim_world *sim, int32_t partitions, int16_t replication
     }
     sim_topic *topic = &sim->topics[sim->topic_count];
     km_topic *made = NULL;
-    snprintf(topic->name, sizeof topic->name, "t%d", sim->topic_count);
+    snprintf(topic->name, sizeof topic->name, "%s", name);
     topic->partitions = partitions;
     int16_t code =
         km_topic_create(sim->cluster, kc_str(topic->name), partitions, replication, &made);
@@ -220,6 +221,13 @@ sim_topic *sim_topic_new(sim_world *sim, int32_t partitions, int16_t replication
     sim_note(sim, "topic %s: %d partitions, %d replicas", topic->name, partitions,
              made->replication);
     return topic;
+}
+
+sim_topic *sim_topic_new(sim_world *sim, int32_t partitions, int16_t replication)
+{
+    char name[16];
+    snprintf(name, sizeof name, "t%d", sim->topic_count);
+    return sim_topic_new_named(sim, name, partitions, replication);
 }
 
 /* ---- time ---- */
@@ -279,7 +287,7 @@ static void check_memory(sim_world *sim)
 {
     for (int i = 0; i < sim->host_count; i++) {
         const sim_host *host = sim->hosts[i];
-        if (host && host->client->mem.peak > host->client->mem.limit)
+        if (host && host->client && host->client->mem.peak > host->client->mem.limit)
             sim_fail(sim, "host %d crossed memory.bytes.max: %zu", i, host->client->mem.peak);
     }
 }

@@ -97,7 +97,7 @@ typedef struct of_consumer_options {
     int64_t commit_interval_ms; /**< 1000 */
     of_notice_fn on_notice;     /**< NULL: none */
     void *notice_user;
-    const of_breaker_options *handler_breaker; /**< NULL: defaults */
+    const of_breaker_options *handler_breaker; /**< copied; NULL: defaults */
     bool no_retry_topics;                      /**< do not read retry.<group>.* (tail and tools) */
 } of_consumer_options;
 KC_API void of_consumer_options_init(of_consumer_options *options);

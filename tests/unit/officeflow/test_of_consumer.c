@@ -183,6 +183,25 @@ static of_result on_event_close(const of_event *event, of_ctx *ctx, void *user)
     return OF_OK;
 }
 
+START_TEST(breaker_options_are_copied_and_need_not_live_on)
+{
+    kc_error err = {0};
+    of_consumer_options options;
+    of_breaker_options breaker;
+    of_consumer *other;
+    begin(on_event);
+    of_consumer_options_init(&options);
+    of_breaker_options_init(&breaker);
+    breaker.consecutive_failures = 77;
+    options.handler_breaker = &breaker;
+    ck_assert_int_eq(of_consumer_open(k.platform, "other", &options, &other, &err), KC_OK);
+    memset(&breaker, 0, sizeof breaker);
+    ck_assert_int_eq(other->options.handler_breaker->consecutive_failures, 77);
+    of_consumer_close(other, 0);
+    end();
+}
+END_TEST
+
 START_TEST(closing_in_a_handler_stops_and_frees_nothing)
 {
     static const bool never;
