@@ -94,7 +94,18 @@ static const dress_words dress_texts[] = {
     {"topics", -1, {"t", "u", "v"}},
     {"subscribedTopicNames", -1, {"t", "u", "v"}},
     {"subscribedTopicRegex", -1, {"t|u", ".*", "(a*)*[tu]{1,9}", "["}},
+    {"groupId", KP_API_JOIN_GROUP, {"g"}},
+    {"groupId", KP_API_SYNC_GROUP, {"g"}},
+    {"groupId", KP_API_HEARTBEAT, {"g"}},
+    {"groupId", KP_API_CONSUMER_GROUP_HEARTBEAT, {"c"}},
+    {"groupId", KP_API_SHARE_GROUP_HEARTBEAT, {"s"}},
+    {"groupId", KP_API_SHARE_FETCH, {"s"}},
+    {"groupId", KP_API_SHARE_ACKNOWLEDGE, {"s"}},
     {"groupId", -1, {"c", "g", "s", "x"}},
+    {"memberId", KP_API_CONSUMER_GROUP_HEARTBEAT, {"m", "n"}},
+    {"memberId", KP_API_SHARE_GROUP_HEARTBEAT, {"m", "n"}},
+    {"memberId", KP_API_SHARE_FETCH, {"m", "n"}},
+    {"memberId", KP_API_SHARE_ACKNOWLEDGE, {"m", "n"}},
     {"groups", -1, {"c", "g", "s"}},
     {"groupsNames", -1, {"c", "g", "s"}},
     {"groupIds", -1, {"c", "g", "s"}},
@@ -105,7 +116,8 @@ static const dress_words dress_texts[] = {
     {"serverAssignor", -1, {"uniform", "range"}},
     {"protocolType", -1, {"consumer"}},
     {"protocolName", -1, {"range", "roundrobin"}},
-    {"transactionalId", -1, {"x", "y"}},
+    {"transactionalId", -1, {"x", "x", "x", "y"}},
+    {"v3AndBelowTransactionalId", -1, {"x", "y"}},
     {"transactionalIds", -1, {"x", "y"}},
     {"mechanism", -1, {"PLAIN", "SCRAM-SHA-256", "OAUTHBEARER"}},
     {"entityType", -1, {"user", "client-id", "ip"}},
@@ -155,7 +167,6 @@ static const dress_range dress_numbers[] = {
     {"acknowledgementTypes", 0, 5, -1},
     {"acknowledgeTypes", 0, 5, -1},
     {"isolationLevel", 0, 2, -1},
-    {"isolationLevel", 0, 2, -1},
     {"iterations", 4096, 4097, -1},
     {"configOperation", 0, 4, -1},
     {"shareSessionEpoch", -1, 4, -1},
@@ -165,6 +176,14 @@ static const dress_range dress_numbers[] = {
     {"generationIdOrMemberEpoch", -1, 4, DRESS_GENERATION},
     {"memberEpoch", -2, 4, DRESS_MEMBER_EPOCH},
     {"producerId", 999, 1003, DRESS_PRODUCER_ID},
+    {"v3AndBelowProducerId", 999, 1003, DRESS_PRODUCER_ID},
+    {"v3AndBelowProducerEpoch", -1, 3, DRESS_PRODUCER_EPOCH},
+    {"operation", 2, 13, -1},
+    {"permissionType", 2, 4, -1},
+    {"resourcePatternType", 3, 5, -1},
+    {"resourceTypeFilter", 1, 5, -1},
+    {"patternTypeFilter", 1, 5, -1},
+    {"matchType", 0, 3, -1},
     {"producerEpoch", -1, 3, DRESS_PRODUCER_EPOCH},
 };
 
@@ -189,10 +208,6 @@ static inline void dress_number(dress *d, const kp_field_desc *field, void *valu
 
 static inline void dress_text(dress *d, const kp_field_desc *field, kc_bytes *value)
 {
-    if (strcmp(field->name, "memberId") == 0 && *d->member_count > 0) {
-        *value = kc_str(d->members[kb_rand_below(d->rand, *d->member_count)]);
-        return;
-    }
     for (size_t i = 0; i < sizeof dress_texts / sizeof dress_texts[0]; i++) {
         const dress_words *known = &dress_texts[i];
         size_t count = 0;
@@ -204,6 +219,8 @@ static inline void dress_text(dress *d, const kp_field_desc *field, kc_bytes *va
         *value = kc_str(known->words[kb_rand_below(d->rand, count)]);
         return;
     }
+    if (strcmp(field->name, "memberId") == 0 && *d->member_count > 0)
+        *value = kc_str(d->members[kb_rand_below(d->rand, *d->member_count)]);
 }
 
 static inline void dress_topic_id(dress *d, kc_uuid *value)

@@ -45,6 +45,24 @@ static int16_t refuse(alteration *a, int16_t code, kc_bytes why)
 
 /* ---- what the broker refuses ---- */
 
+/** Those that need a value and have none, as a sentence; null: all have one. KC_ERR_NOMEM. */
+static kc_err name_nulls(alteration *a, kc_bytes *why_out)
+{
+    kb_buf text;
+    kb_buf_init(&text, a->request->cluster->mem, 0);
+    for (int32_t i = 0; i < a->count; i++) {
+        if (a->changes[i].value.ptr || a->changes[i].op == OP_DELETE)
+            continue;
+        kb_buf_put_bytes(&text,
+                         text.len > 0 ? KC_STR(", ") : KC_STR("Null value not supported for : "));
+        kb_buf_put_bytes(&text, a->changes[i].name);
+    }
+    *why_out = text.len > 0 ? km_request_copy(a->request, kb_buf_bytes(&text)) : KC_NULL;
+    bool has_memory = !text.err && (text.len == 0 || why_out->ptr);
+    kb_buf_cleanup(&text);
+    return has_memory ? KC_OK : KC_ERR_NOMEM;
+}
+
 static int16_t check_keys(alteration *a)
 {
     kc_bytes *names = km_request_alloc(a->request, (size_t)a->count, sizeof *names);
@@ -53,16 +71,12 @@ static int16_t check_keys(alteration *a)
     const km_twice *twice = names ? km_twice_find(a->request, names, a->count) : NULL;
     if (!twice)
         return NO_MEMORY;
-    kc_bytes nulls = KC_NULL;
-    for (int32_t i = 0; i < a->count; i++) {
+    for (int32_t i = 0; i < a->count; i++)
         if (twice[i] != KM_ONCE)
             return refuse(a, KC_E_INVALID_REQUEST, KC_STR("Error due to duplicate config keys"));
-        if (!a->changes[i].value.ptr && a->changes[i].op != OP_DELETE)
-            nulls = nulls.ptr ? KM_TEXT(&a->request->arena, KC_FMT ", " KC_FMT, KC_ARG(nulls),
-                                        KC_ARG(names[i]))
-                              : KM_TEXT(&a->request->arena,
-                                        "Null value not supported for : " KC_FMT, KC_ARG(names[i]));
-    }
+    kc_bytes nulls;
+    if (name_nulls(a, &nulls))
+        return NO_MEMORY;
     return nulls.ptr ? refuse(a, KC_E_INVALID_REQUEST, nulls) : 0;
 }
 

@@ -105,7 +105,7 @@ static int32_t pick_replicas(const km_partition *partition, bool is_up, int32_t 
 static bool put_partition(km_request *request, const km_partition *partition,
                           kp_metadata_resp_partition *out)
 {
-    int32_t *ids = km_request_alloc(request, KM_REPLICAS_MAX * 3, sizeof *ids);
+    int32_t *ids = km_request_alloc(request, (size_t)KM_REPLICAS_MAX * 3, sizeof *ids);
     if (!ids)
         return false;
     memcpy(ids, partition->replicas, sizeof partition->replicas);

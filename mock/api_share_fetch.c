@@ -544,7 +544,7 @@ static bool list_items(share_fetch *fetch, const km_share_session *session, bool
 {
     size_t count = session->items.count;
     fetch->items = km_request_alloc(fetch->request, count, sizeof *fetch->items);
-    fetch->tried = km_request_alloc(fetch->request, count, sizeof *fetch->tried);
+    fetch->tried = km_request_alloc(fetch->request, count, sizeof(fetch_item *));
     if (!fetch->items || !fetch->tried)
         return false;
     size_t from = count > 0 ? (size_t)fetch->asked->share_session_epoch % count : 0;

@@ -251,8 +251,9 @@ km_action km_api_delete_topics(km_request *request, const void *message, void *r
     const kp_delete_topics_req *asked = message;
     kp_delete_topics_resp *out = response;
     size_t count = (size_t)asked->topic_names.count + (size_t)asked->topics.count;
-    deletion d = {
-        .request = request, .out = out, .found = km_request_alloc(request, count, sizeof *d.found)};
+    deletion d = {.request = request,
+                  .out = out,
+                  .found = km_request_alloc(request, count, sizeof(km_topic *))};
     out->responses.items = km_request_alloc(request, count, sizeof *out->responses.items);
     if (!out->responses.items || !d.found)
         return KM_CLOSE;

@@ -65,7 +65,7 @@ km_scram *km_user_scram(km_user *user, km_mechanism mechanism)
 
 static void scram_clear(km_auth *auth, km_scram *scram)
 {
-    kb_mem_free(auth->cluster->mem, (void *)(uintptr_t)scram->salt.ptr);
+    kb_mem_free(auth->cluster->mem, (void *)scram->salt.ptr);
     kb_mem_wipe(scram, sizeof *scram);
 }
 

@@ -149,7 +149,7 @@ static kc_err add_partitions(km_cluster *cluster, km_topic *topic, int32_t count
                              const int32_t *replicas)
 {
     km_partition **larger =
-        kb_mem_realloc(cluster->mem, topic->partitions, (size_t)count * sizeof *larger);
+        kb_mem_realloc(cluster->mem, topic->partitions, (size_t)count * sizeof(km_partition *));
     if (!larger)
         return KC_ERR_NOMEM;
     topic->partitions = larger;

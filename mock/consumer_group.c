@@ -326,29 +326,32 @@ static kc_err join_static(km_consumer_change *change, const kp_consumer_group_he
     return KC_OK;
 }
 
-/** Who it is, or that it is a new one; `view` is a copy of what it was so far. */
+/** Who it is, or that it is a new one, and what it was so far. */
+static kc_err find_base(km_consumer_change *change, const kp_consumer_group_heartbeat_req *asked,
+                        kc_bytes member_id, kp_consumer_group_heartbeat_resp *out)
+{
+    km_request *request = change->request;
+    bool is_joining = asked->member_epoch == 0;
+    if (asked->instance_id.ptr && is_joining)
+        return join_static(change, asked, member_id, out);
+    if (asked->instance_id.ptr)
+        KB_TRY(find_static(request, change->cg, asked, &change->member, out));
+    else
+        change->member = km_consumer_member_find(change->cg, member_id);
+    if (!change->member)
+        return is_joining ? KC_OK : unknown_member(request, asked, out);
+    KB_TRY(check_epoch(request, asked, change->member, out));
+    change->base = &change->member->now;
+    return KC_OK;
+}
+
+/** `view` becomes a copy of what it was. */
 static kc_err find_member(km_consumer_change *change, const kp_consumer_group_heartbeat_req *asked,
                           kc_bytes member_id, kp_consumer_group_heartbeat_resp *out)
 {
     static const km_consumer_view new_member = {.rebalance_timeout_ms = -1, .previous_epoch = -1};
-    km_request *request = change->request;
-    bool is_joining = asked->member_epoch == 0;
     change->base = &new_member;
-    if (asked->instance_id.ptr && is_joining) {
-        KB_TRY(join_static(change, asked, member_id, out));
-    } else if (asked->instance_id.ptr) {
-        KB_TRY(find_static(request, change->cg, asked, &change->member, out));
-        KB_TRY(check_epoch(request, asked, change->member, out));
-        change->base = &change->member->now;
-    } else {
-        change->member = km_consumer_member_find(change->cg, member_id);
-        if (!change->member && !is_joining)
-            return unknown_member(request, asked, out);
-        if (change->member) {
-            KB_TRY(check_epoch(request, asked, change->member, out));
-            change->base = &change->member->now;
-        }
-    }
+    KB_TRY(find_base(change, asked, member_id, out));
     change->view = *change->base;
     if (change->view.epoch == KM_EPOCH_LEAVE_STATIC) {
         change->view.epoch = 0;

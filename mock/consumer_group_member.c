@@ -20,7 +20,7 @@ kc_err km_text_dup(kb_mem *mem, kc_bytes text, kc_bytes *out)
 static void drop(kb_mem *mem, const void *ptr, const void *keep)
 {
     if (ptr != keep)
-        kb_mem_free(mem, (void *)(uintptr_t)ptr);
+        kb_mem_free(mem, (void *)ptr);
 }
 
 void km_consumer_view_drop(kb_mem *mem, km_consumer_view *view, const km_consumer_view *keep)

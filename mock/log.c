@@ -50,7 +50,7 @@ static kb_chunk *segment_for(km_log *log, size_t len)
     if (size > SEGMENT_BYTES)
         size = SEGMENT_BYTES;
     kb_chunk **larger =
-        kb_mem_realloc(log->mem, log->segments, (log->segment_count + 1) * sizeof *log->segments);
+        kb_mem_realloc(log->mem, log->segments, (log->segment_count + 1) * sizeof(kb_chunk *));
     if (!larger)
         return NULL;
     log->segments = larger;
@@ -120,7 +120,7 @@ static void drop_segments_before(km_log *log, uint32_t number)
         return;
     log->segment_count -= gone;
     log->first_segment += (uint32_t)gone;
-    memmove(log->segments, log->segments + gone, log->segment_count * sizeof *log->segments);
+    memmove(log->segments, log->segments + gone, log->segment_count * sizeof(kb_chunk *));
 }
 
 void km_log_delete_before(km_log *log, int64_t offset)

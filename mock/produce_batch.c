@@ -18,7 +18,8 @@
 static int16_t corrupt(km_request *request, kc_bytes records, kc_bytes *text_out)
 {
     int32_t length = (int32_t)kp_load32(records.ptr + KP_BATCH_AT_LENGTH);
-    int magic = (int8_t)records.ptr[KP_BATCH_AT_MAGIC];
+    uint8_t told = records.ptr[KP_BATCH_AT_MAGIC];
+    int magic = told < 0x80 ? told : told - 0x100;
     const char *text = NULL;
     if (length < RECORD_OVERHEAD)
         text = kb_arena_printf(&request->arena,

@@ -13,7 +13,7 @@
 
 static void forget(km_sasl *sasl, kc_bytes *text)
 {
-    kb_mem_free(sasl->auth->cluster->mem, (void *)(uintptr_t)text->ptr);
+    kb_mem_free(sasl->auth->cluster->mem, (void *)text->ptr);
     *text = KC_NULL;
 }
 

@@ -89,7 +89,7 @@ static kc_err set_table(const km_share_group *group, dealing *deal)
 {
     km_share_member *member;
     size_t pos = 0;
-    deal->members = kb_arena_array(&deal->arena, group->members.count, sizeof *deal->members);
+    deal->members = kb_arena_array(&deal->arena, group->members.count, sizeof(km_share_member *));
     if (!deal->members)
         return KC_ERR_NOMEM;
     while ((member = kb_map_next(&group->members, &pos)))
@@ -248,7 +248,7 @@ static kc_err spread_all(const km_share_group *group, dealing *deal)
 static kc_err put_targets(const dealing *deal, kb_mem *mem)
 {
     km_share_slot **rows =
-        kb_arena_array((kb_arena *)&deal->arena, deal->member_count, sizeof *rows);
+        kb_arena_array((kb_arena *)&deal->arena, deal->member_count, sizeof(km_share_slot *));
     if (!rows)
         return KC_ERR_NOMEM;
     for (size_t i = 0; i < deal->member_count; i++) {

@@ -78,8 +78,9 @@ static km_share_topic *topic_open(km_share_group *group, const km_topic *topic)
     }
     if (topic->partition_count <= shared->partition_count)
         return shared;
-    km_share_partition **larger = kb_mem_realloc(mem_of(group), shared->partitions,
-                                                 (size_t)topic->partition_count * sizeof *larger);
+    km_share_partition **larger =
+        kb_mem_realloc(mem_of(group), shared->partitions,
+                       (size_t)topic->partition_count * sizeof(km_share_partition *));
     if (!larger)
         return NULL;
     shared->partitions = larger;

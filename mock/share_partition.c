@@ -268,7 +268,7 @@ static int64_t offset_at(const km_log *log, int64_t timestamp_ms)
 static bool parse_duration(kc_bytes text, int64_t *ms_out)
 {
     static const struct {
-        char letter;
+        uint8_t letter;
         int64_t ms;
     } units[] = {{'D', 86400000}, {'H', 3600000}, {'M', 60000}, {'S', 1000}};
     if (text.len < 3 || (text.ptr[0] | 0x20) != 'p')

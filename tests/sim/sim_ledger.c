@@ -7,7 +7,7 @@
 
 static uint8_t fill_byte(const sim_stamp *stamp, size_t at)
 {
-    return (uint8_t)(stamp->producer * 31 + stamp->number * 7 + at / 5);
+    return (uint8_t)((size_t)stamp->producer * 31 + (size_t)stamp->number * 7 + at / 5);
 }
 
 void sim_stamp_write(uint8_t *value, size_t len, const sim_stamp *stamp)
