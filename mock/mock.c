@@ -53,6 +53,9 @@ static kc_err check_options(const kc_mock_options *options, kc_error *err)
             return kb_error_set(err, KC_ERR_ARGUMENT, "%s must be %lld to %lld, not %lld",
                                 numbers[i].name, (long long)numbers[i].min,
                                 (long long)numbers[i].max, (long long)numbers[i].value);
+    if (options->user_count > 0 && !options->users)
+        return kb_error_set(err, KC_ERR_ARGUMENT, "user_count is %zu, but users is NULL",
+                            options->user_count);
     if (options->replication > options->brokers)
         return kb_error_set(err, KC_ERR_ARGUMENT, "%d replicas need as many brokers, not %d",
                             options->replication, options->brokers);

@@ -140,6 +140,23 @@ START_TEST(a_mock_is_dispatched_as_long_as_it_has_no_thread)
 }
 END_TEST
 
+START_TEST(two_mocks_in_one_process_know_nothing_of_each_other)
+{
+    kc_error err;
+    kc_mock *one = tcp_mock_start(1), *other = tcp_mock_start(2);
+    kc_mock_partition partition = {.size = sizeof partition};
+    ck_assert_int_eq(kc_mock_topic_create(one, "t", 1, -1, &err), KC_OK);
+    ck_assert_int_eq(kc_mock_partition_get(one, "t", 0, &partition, &err), KC_OK);
+    ck_assert_int_ne(kc_mock_partition_get(other, "t", 0, &partition, &err), KC_OK);
+    int fd = tcp_connect(other, 2);
+    kc_mock_free(one);
+    tcp_ask(fd);
+    ck_assert_int_gt(tcp_receive(fd, 5000), 0);
+    close(fd);
+    kc_mock_free(other);
+}
+END_TEST
+
 START_TEST(options_out_of_range_and_a_port_that_is_taken_are_told)
 {
     kc_error err;
@@ -165,6 +182,8 @@ START_TEST(options_out_of_range_and_a_port_that_is_taken_are_told)
     options.user_count = 1;
     ck_assert_int_eq(kc_mock_new(&options, &other, &err), KC_ERR_ARGUMENT);
     ck_assert_str_eq(err.text, "a user needs a name and a password");
+    options.users = NULL;
+    ck_assert_int_eq(kc_mock_new(&options, &other, &err), KC_ERR_ARGUMENT);
     options.user_count = 0;
     options.memory_bytes_max = 5000;
     ck_assert_int_eq(kc_mock_new(&options, &other, &err), KC_ERR_NOMEM);
