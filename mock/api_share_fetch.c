@@ -550,7 +550,7 @@ static bool list_items(share_fetch *fetch, const km_share_session *session, bool
     size_t from = count > 0 ? (size_t)fetch->asked->share_session_epoch % count : 0;
     size_t pos = 0;
     const km_share_item *known;
-    for (size_t i = 0; (known = kb_map_next(&session->items, &pos)); i++) {
+    for (size_t i = 0; i < count && (known = kb_map_next(&session->items, &pos)); i++) {
         fetch_item *item = &fetch->items[(i + count - from) % count];
         item->topic_id = known->topic_id;
         item->index = known->index;

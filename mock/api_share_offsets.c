@@ -39,7 +39,7 @@ static bool describe_topic(km_request *request, const km_share_group *group, kc_
     if (!out->partitions.items)
         return false;
     for (int32_t i = 0; i < count; i++)
-        if (numbers || km_share_partition_find(group, topic->id, i))
+        if (numbers || (topic && km_share_partition_find(group, topic->id, i)))
             describe_partition(request, group, topic, numbers ? numbers[i] : i,
                                &out->partitions.items[out->partitions.count++]);
     return true;

@@ -103,7 +103,7 @@ int16_t km_assignment_put(km_assignment *assignment, int32_t partition, const in
 int16_t km_assignment_end(km_assignment *assignment)
 {
     for (int32_t i = 0; i < assignment->count; i++)
-        if (!assignment->is_there[i])
+        if (!assignment->is_there || !assignment->is_there[i])
             return refuse(assignment,
                           KC_STR("partitions should be a consecutive 0-based integer sequence"));
     return 0;
