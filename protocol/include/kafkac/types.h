@@ -57,9 +57,9 @@ static inline kc_bytes kc_span(const void *ptr, size_t len)
 /** True when both are null, or both are not and hold the same bytes. */
 static inline bool kc_bytes_equal(kc_bytes a, kc_bytes b)
 {
-    if ((a.ptr == NULL) != (b.ptr == NULL) || a.len != b.len)
-        return false;
-    return a.len == 0 || memcmp(a.ptr, b.ptr, a.len) == 0;
+    if (!a.ptr || !b.ptr)
+        return a.ptr == b.ptr;
+    return a.len == b.len && (a.len == 0 || memcmp(a.ptr, b.ptr, a.len) == 0);
 }
 
 /** A 128-bit identifier in network byte order; all zero is "none" (Kafka's ZERO_UUID). */
