@@ -48,7 +48,12 @@ static void on_committed(kc_err err, const kc_error *error, const kc_topic_offse
         of_stream *stream = of_stream_find(consumer, offsets[i].topic, offsets[i].partition);
         if (!stream)
             continue;
-        if (offsets[i].err == KC_OK && offsets[i].offset >= 0) {
+        // the answer to a question of an earlier assignment may have let it flow already: what it has handled since must
+        // not be forgotten
+        bool has_begun = stream->ack_next >= 0 || stream->expected >= 0;
+        if (has_begun) {
+            stream->must_commit_start = false;
+        } else if (offsets[i].err == KC_OK && offsets[i].offset >= 0) {
             stream->ack_next = stream->committed = stream->expected = offsets[i].offset;
         } else if (offsets[i].err == KC_OK && begins_at_end(consumer, stream)) {
             stream->must_commit_start = kc_consumer_seek(consumer->kafka, stream->topic,

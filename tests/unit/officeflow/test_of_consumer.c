@@ -183,6 +183,32 @@ static of_result on_event_close(const of_event *event, of_ctx *ctx, void *user)
     return OF_OK;
 }
 
+/** Asks where its partition begins, as an assignment does: the answer comes when the event is handled. */
+static of_result on_event_and_ask(const of_event *event, of_ctx *ctx, void *user)
+{
+    (void)event;
+    (void)ctx;
+    (void)user;
+    kc_topic_partition place = {KC_STR(TYPE), 0};
+    if (++calls == 2)
+        of_start_find(consumer, &place, 1);
+    return OF_OK;
+}
+
+START_TEST(a_late_word_about_the_beginning_does_not_undo_what_was_handled)
+{
+    begin(on_event_and_ask);
+    put_event();
+    fake_run(k.cluster, 5 * SECOND_MS);
+    ck_assert_int_eq(fake_kafka_committed(&k, GROUP, TYPE, 0), 1);
+    put_event();
+    fake_run(k.cluster, 5 * SECOND_MS);
+    ck_assert_int_eq(calls, 2);
+    ck_assert_int_eq(fake_kafka_committed(&k, GROUP, TYPE, 0), 2);
+    end();
+}
+END_TEST
+
 START_TEST(breaker_options_are_copied_and_need_not_live_on)
 {
     kc_error err = {0};
