@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: LicenseRef-OfficeFlow
  * Sessions to resume, by the broker's name and port: the handshake of a reconnect then costs neither
- * signatures nor certificates. The last one that came is kept. In TLS 1.3 OpenSSL uses a ticket once
- * (RFC 8446 C.4), so of connections opened together only the first resumes. A session stands for the
+ * signatures nor certificates. The last one that came is kept. In TLS 1.3 a ticket is used once
+ * (RFC 8446 C.4): who takes it takes it out, so of connections opened together only the first resumes. A session stands for the
  * identity it was made with: all go when certificates are loaded anew. */
 #include "net/tls_core.h"
 
@@ -60,7 +60,9 @@ void kn_tls_session_use(kn_tls_transport *tls)
         return;
     kb_list_remove(&entry->node);
     kb_list_push_front(&network->sessions, &entry->node);
-    if (!SSL_SESSION_is_resumable(entry->session) || !SSL_set_session(tls->ssl, entry->session))
+    bool is_taken = SSL_SESSION_get_protocol_version(entry->session) >= TLS1_3_VERSION;
+    if (!SSL_SESSION_is_resumable(entry->session) || !SSL_set_session(tls->ssl, entry->session) ||
+        is_taken)
         drop(network, entry);
 }
 

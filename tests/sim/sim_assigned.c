@@ -110,12 +110,14 @@ static kc_config *reader_config(sim_reader *reader)
     sim_set(sim, config, "auto.offset.reset", "earliest");
     sim_set(sim, config, "request.timeout.ms", "%lld", (long long)sim_between(sim, 1000, 30000));
     sim_set(sim, config, "fetch.max.wait.ms", "%lld", (long long)sim_between(sim, 0, 1000));
+    /* Small answers that are to hold many bytes would each take fetch.max.wait.ms. */
+    bool is_small = sim_chance(sim, 50);
     sim_set(sim, config, "fetch.min.bytes", "%lld",
-            (long long)(sim_chance(sim, 70) ? 1 : sim_between(sim, 1, 50000)));
+            (long long)(is_small || sim_chance(sim, 50) ? 1 : sim_between(sim, 1, 50000)));
     sim_set(sim, config, "max.partition.fetch.bytes", "%lld",
-            (long long)(sim_chance(sim, 50) ? 1048576 : sim_between(sim, 100, 20000)));
+            (long long)(is_small ? sim_between(sim, 100, 20000) : 1048576));
     sim_set(sim, config, "fetch.max.bytes", "%lld",
-            (long long)(sim_chance(sim, 50) ? 1048576 : sim_between(sim, 1024, 50000)));
+            (long long)(is_small ? sim_between(sim, 1024, 50000) : 1048576));
     sim_set(sim, config, "metadata.max.age.ms", "%lld", (long long)sim_between(sim, 1000, 300000));
     reader->is_committed = sim_chance(sim, 50);
     sim_set(sim, config, "isolation.level", "%s",
