@@ -115,9 +115,9 @@ static kc_config *reader_config(sim_reader *reader)
     sim_set(sim, config, "fetch.min.bytes", "%lld",
             (long long)(is_small || sim_chance(sim, 50) ? 1 : sim_between(sim, 1, 50000)));
     sim_set(sim, config, "max.partition.fetch.bytes", "%lld",
-            (long long)(is_small ? sim_between(sim, 100, 20000) : 1048576));
+            (long long)(is_small ? sim_between(sim, 1000, 20000) : 1048576));
     sim_set(sim, config, "fetch.max.bytes", "%lld",
-            (long long)(is_small ? sim_between(sim, 1024, 50000) : 1048576));
+            (long long)(is_small ? sim_between(sim, 30000, 100000) : 1048576));
     sim_set(sim, config, "metadata.max.age.ms", "%lld", (long long)sim_between(sim, 1000, 300000));
     reader->is_committed = sim_chance(sim, 50);
     sim_set(sim, config, "isolation.level", "%s",

@@ -218,7 +218,7 @@ static kc_config *member_config(sim_member *member)
     sim_set(sim, config, "request.timeout.ms", "%lld", (long long)sim_between(sim, 1000, 30000));
     sim_set(sim, config, "fetch.max.wait.ms", "%lld", (long long)sim_between(sim, 0, 1000));
     sim_set(sim, config, "max.partition.fetch.bytes", "%lld",
-            (long long)(sim_chance(sim, 50) ? 1048576 : sim_between(sim, 100, 20000)));
+            (long long)(sim_chance(sim, 50) ? 1048576 : sim_between(sim, 1000, 20000)));
     sim_set(sim, config, "metadata.max.age.ms", "%lld", (long long)sim_between(sim, 1000, 300000));
     return config;
 }
