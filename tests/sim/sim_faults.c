@@ -5,6 +5,9 @@
 #include <inttypes.h>
 #include <stdlib.h>
 
+/** Of the network when all faults have ended, at most. */
+#define HEALED_LATENCY_US 1000
+
 /** A broker's troubles that end by themselves. */
 typedef struct broker_trouble {
     sim_world *sim;
@@ -331,7 +334,12 @@ void sim_faults_end(sim_world *sim)
 {
     struct sim_faults *faults = sim->faults_state;
     kn_timer_stop(sim->loop, &faults->next);
-    *kn_mem_network_shape(sim->network) = faults->shape;
+    kn_mem_shape *shape = kn_mem_network_shape(sim->network);
+    *shape = faults->shape;
+    if (shape->latency_us > HEALED_LATENCY_US) /* what is left to be done is to be done in time */
+        shape->latency_us = HEALED_LATENCY_US;
+    shape->jitter_us = 0;
+    shape->bytes_per_second = 0;
     kn_mem_network_reshaped(sim->network);
     for (int i = 0; i < sim->cluster->broker_count; i++) {
         broker_trouble *trouble = &faults->brokers[i];
