@@ -55,6 +55,13 @@ static km_share_ack_item *add_item(km_request *request, km_share_acks *out, kc_u
     return item->acks ? item : NULL;
 }
 
+/** As km_share_acks_find() wants them. */
+static void put_in_order(km_share_acks *out)
+{
+    if (out->count > 1)
+        qsort(out->items, out->count, sizeof *out->items, by_partition);
+}
+
 static bool read_fetched(km_request *request, const kp_share_fetch_req_topic *topic,
                          km_share_acks *out)
 {
@@ -86,8 +93,7 @@ bool km_share_acks_of_fetch(km_request *request, const kp_share_fetch_req *asked
     for (int32_t i = 0; out->items && i < asked->topics.count; i++)
         if (!read_fetched(request, &asked->topics.items[i], out))
             return false;
-    if (out->count > 1)
-        qsort(out->items, out->count, sizeof *out->items, by_partition);
+    put_in_order(out);
     return out->items != NULL;
 }
 
@@ -122,8 +128,7 @@ bool km_share_acks_of_acknowledge(km_request *request, const kp_share_acknowledg
     for (int32_t i = 0; out->items && i < asked->topics.count; i++)
         if (!read_acknowledged(request, &asked->topics.items[i], out))
             return false;
-    if (out->count > 1)
-        qsort(out->items, out->count, sizeof *out->items, by_partition);
+    put_in_order(out);
     return out->items != NULL;
 }
 

@@ -103,10 +103,6 @@ typedef struct sim_result {
 /** One run from its seed. */
 void sim_run(uint64_t seed, const sim_workload *workload, bool has_trace, sim_result *result_out);
 
-/** All workloads, by index; NULL at the end. */
-const sim_workload *sim_workload_at(size_t index);
-const sim_workload *sim_workload_find(const char *name);
-
 /* ---- for workloads and faults ---- */
 
 /** Uniform in [low, high]. */

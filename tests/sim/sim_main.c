@@ -21,12 +21,7 @@ static const sim_workload *const workloads[] = {&sim_produce, &sim_assign, &sim_
                                                 &sim_committed, &sim_officeflow};
 #define WORKLOADS (sizeof workloads / sizeof workloads[0])
 
-const sim_workload *sim_workload_at(size_t index)
-{
-    return index < WORKLOADS ? workloads[index] : NULL;
-}
-
-const sim_workload *sim_workload_find(const char *name)
+static const sim_workload *find_workload(const char *name)
 {
     for (size_t i = 0; i < WORKLOADS; i++)
         if (strcmp(workloads[i]->name, name) == 0)
@@ -107,7 +102,7 @@ static bool break_client(const char *name, sim_command *command)
             continue;
         kc_variant_now = (kc_variant)variants[i].client;
         of_variant_now = (of_variant)variants[i].platform;
-        command->workload = sim_workload_find(variants[i].workload);
+        command->workload = find_workload(variants[i].workload);
         command->expects_failure = true;
         return command->workload != NULL;
     }
@@ -146,7 +141,7 @@ static bool parse(int argc, char **argv, sim_command *command)
             command->step = strtoull(optarg, NULL, 10);
             break;
         case 'w':
-            command->workload = sim_workload_find(optarg);
+            command->workload = find_workload(optarg);
             if (!command->workload)
                 return false;
             break;
