@@ -19,6 +19,7 @@
 /* In a hurry, five varints of three bytes may be read before one is held against the record's end.
  */
 #define HURRY_BYTES   16
+#define HURRY_LIMIT   (UINT64_C(1) << 21)
 #define ALWAYS_INLINE static inline __attribute__((always_inline))
 
 static void read_header(const uint8_t *p, size_t len, kp_batch *batch)
@@ -116,7 +117,9 @@ kc_err kp_batch_plain_with(const kp_batch *batch, kp_codec_cache *cache, kb_buf 
  * look so is read again with care, which decides whether it is malformed. Lengths and counts are
  * zigzag varints, too: odd means negative, which only the length of a null field may be. */
 
-/* `next` NULL: malformed, or not for those in a hurry. */
+/* With care: `next` NULL is malformed. In a hurry: a value of HURRY_LIMIT and more is not one, for
+ * a third byte that goes on keeps its mark; so no varint needs a question of its own, as a length
+ * that large is above what a record read in a hurry has left. */
 typedef struct varint {
     const uint8_t *next;
     uint64_t value;
@@ -145,19 +148,29 @@ static varint get_long_varint(const uint8_t *p, const uint8_t *end, uint64_t max
     return (varint){NULL, 0};
 }
 
-/* In a hurry three bytes at p can be read, though they need not all be before `end`. */
+/* In a hurry three bytes at p can be read, though they need not all be before `end`. Most of a record's
+ * varints take one byte. */
 ALWAYS_INLINE varint get_varint(const uint8_t *p, const uint8_t *end, bool hurry, uint64_t max)
 {
     if (!hurry)
         return get_long_varint(p, end, max);
-    if (p[0] < 0x80)
+    if (__builtin_expect(p[0] < 0x80, 1))
         return (varint){p + 1, p[0]};
     if (p[1] < 0x80)
         return (varint){p + 2, (uint64_t)(p[0] & 0x7f) | (uint64_t)p[1] << 7};
-    if (p[2] < 0x80)
-        return (varint){p + 3, (uint64_t)(p[0] & 0x7f) | (uint64_t)(p[1] & 0x7f) << 7 |
-                                   (uint64_t)p[2] << 14};
-    return (varint){NULL, 0};
+    return (varint){p + 3,
+                    (uint64_t)(p[0] & 0x7f) | (uint64_t)(p[1] & 0x7f) << 7 | (uint64_t)p[2] << 14};
+}
+
+ALWAYS_INLINE bool is_varint(varint v, bool hurry)
+{
+    return hurry ? v.value < HURRY_LIMIT : v.next != NULL;
+}
+
+/* Of a length, a count or an offset. */
+ALWAYS_INLINE bool is_natural(varint v, bool hurry)
+{
+    return is_varint(v, hurry) && !(v.value & 1);
 }
 
 /* A length and so many bytes, or null. */
@@ -165,7 +178,7 @@ ALWAYS_INLINE const uint8_t *get_field(const uint8_t *p, const uint8_t *end, boo
                                        kc_bytes *out)
 {
     varint len = get_varint(p, end, hurry, UINT32_MAX);
-    if (!len.next)
+    if (!hurry && !len.next)
         return NULL;
     if (len.value == NULL_LENGTH) {
         *out = KC_NULL;
@@ -183,8 +196,9 @@ static const uint8_t *get_header(const uint8_t *p, const uint8_t *end, kc_header
     return p && out->name.ptr ? get_field(p, end, false, &out->value) : NULL;
 }
 
-/* The rest of a record that has headers: they must fill it. */
-static kc_err check_headers(kp_record_iter *iter, const kp_record *record)
+/* The rest of a record that has headers: they must fill it. Not inline: what it keeps in memory would
+ * cost every record a frame. */
+static __attribute__((noinline)) kc_err check_headers(kp_record_iter *iter, const kp_record *record)
 {
     kc_header header;
     const uint8_t *p = record->headers_raw.ptr;
@@ -209,10 +223,10 @@ ALWAYS_INLINE kc_err get_record(kp_record_iter *iter, const uint8_t *p, const ui
                                 bool hurry, kp_record *record)
 {
     varint time = get_varint(p + 1, end, hurry, UINT64_MAX); /* no attributes are defined */
-    if (!time.next)
+    if (!is_varint(time, hurry))
         return give_up(iter, hurry, record);
     varint offset = get_varint(time.next, end, hurry, UINT32_MAX);
-    if (!offset.next || offset.value & 1 || (int64_t)(offset.value >> 1) > iter->last_offset_delta)
+    if (!is_natural(offset, hurry) || (int64_t)(offset.value >> 1) > iter->last_offset_delta)
         return give_up(iter, hurry, record);
     p = get_field(offset.next, end, hurry, &record->key);
     if (!p)
@@ -221,7 +235,7 @@ ALWAYS_INLINE kc_err get_record(kp_record_iter *iter, const uint8_t *p, const ui
     if (!p)
         return give_up(iter, hurry, record);
     varint count = get_varint(p, end, hurry, UINT32_MAX);
-    if (!count.next || count.next > end || count.value & 1)
+    if (!is_natural(count, hurry) || count.next > end)
         return give_up(iter, hurry, record);
     record->headers_raw = kc_span(count.next, (size_t)(end - count.next));
     record->header_count = (int32_t)(count.value >> 1);
@@ -243,7 +257,7 @@ ALWAYS_INLINE kc_err get_record(kp_record_iter *iter, const uint8_t *p, const ui
 ALWAYS_INLINE kc_err get_next(kp_record_iter *iter, bool hurry, kp_record *record)
 {
     varint size = get_varint(iter->pos, iter->end, hurry, UINT32_MAX);
-    if (!size.next || size.value & 1)
+    if (!is_natural(size, hurry))
         return give_up(iter, hurry, record);
     int64_t len = (int64_t)(size.value >> 1);
     int64_t left = iter->end - size.next - len;

@@ -12,6 +12,9 @@
 /** Kafka's own limit for strings, also where a compact length could say more. */
 #define KP_STRING_MAX 32767
 
+/** For what a loop seldom needs: its frame would be the loop's. */
+#define KP_SELDOM __attribute__((noinline))
+
 static inline bool kp_field_is_in(const kp_field_desc *field, int16_t version)
 {
     return version >= field->min && version <= field->max;

@@ -1,15 +1,10 @@
 /* SPDX-License-Identifier: LicenseRef-OfficeFlow
- * Bump allocator over a chain of blocks; the newest regular block is the head, the only one bumped.
- */
+ * Bump allocator over a chain of blocks. */
 #include "protocol/base/arena.h"
 
-#include "protocol/base/poison.h"
-
-#include <assert.h>
 #include <stdarg.h>
 #include <stdio.h>
 
-#define ALIGN         ((size_t)16)
 #define LIMIT_DEFAULT ((size_t)16 << 20)
 /** Blocks double from the first to the last of these; a larger request gets a block of its own. */
 #define BLOCK_MIN ((size_t)1 << 10)
@@ -18,7 +13,6 @@
 struct kb_arena_block {
     kb_arena_block *next;
     size_t cap; /**< bytes at data           */
-    size_t pos; /**< bytes of it handed out  */
     _Alignas(16) uint8_t data[];
 };
 
@@ -44,6 +38,7 @@ void kb_arena_cleanup(kb_arena *arena)
 {
     free_chain(arena, arena->head);
     arena->head = NULL;
+    arena->pos = arena->end = NULL;
     arena->used = 0;
 }
 
@@ -59,7 +54,7 @@ void kb_arena_reset(kb_arena *arena)
     }
     free_chain(arena, head->next);
     head->next = NULL;
-    head->pos = 0;
+    arena->pos = head->data;
     KB_POISON(head->data, head->cap);
 }
 
@@ -75,48 +70,53 @@ static kb_arena_block *new_block(kb_arena *arena, size_t cap)
     return block;
 }
 
-/** A block with room for `size`, put where it belongs; NULL out of memory. */
-static kb_arena_block *add_block(kb_arena *arena, size_t size)
+/** A block of `size` alone, which has its place behind the head: the head still has room for small
+ * ones. */
+static void *alloc_alone(kb_arena *arena, size_t size)
+{
+    kb_arena_block *block = new_block(arena, size);
+    if (!block)
+        return NULL;
+    if (arena->head) {
+        block->next = arena->head->next;
+        arena->head->next = block;
+    } else {
+        arena->head = block;
+        arena->pos = arena->end = block->data + block->cap;
+    }
+    return block->data;
+}
+
+/** A new head, and `size` of it. */
+static void *alloc_of_new_head(kb_arena *arena, size_t size)
 {
     size_t cap = BLOCK_MIN;
     while (cap < BLOCK_MAX && (cap < size || cap <= arena->used))
         cap *= 2;
-    if (size > cap)
-        cap = size;
     kb_arena_block *block = new_block(arena, cap);
-    if (!block && cap > size) // close to the memory limit: the least that will do
+    if (!block) // close to the memory limit: the least that will do
         block = new_block(arena, size);
     if (!block)
         return NULL;
-    if (cap > BLOCK_MAX && arena->head) { // full at once: the head still has room for small ones
-        block->next = arena->head->next;
-        arena->head->next = block;
-    } else {
-        block->next = arena->head;
-        arena->head = block;
-    }
-    return block;
+    block->next = arena->head;
+    arena->head = block;
+    arena->pos = block->data + size;
+    arena->end = block->data + block->cap;
+    return block->data;
 }
 
-void *kb_arena_alloc(kb_arena *arena, size_t size)
+void *kb_arena_alloc_slow(kb_arena *arena, size_t size)
 {
-    if (size == 0)
-        return no_bytes;
-    size_t room = arena->used <= arena->limit ? arena->limit - arena->used : 0;
-    if (size > room || size > SIZE_MAX - (ALIGN - 1))
+    size_t rounded = (size + KB_ARENA_ALIGN - 1) & ~(KB_ARENA_ALIGN - 1);
+    if (rounded == 0) // also of a size that no memory has
+        return size == 0 ? no_bytes : NULL;
+    if (arena->used > arena->limit || rounded > arena->limit - arena->used)
         return NULL;
-    size_t rounded = (size + ALIGN - 1) & ~(ALIGN - 1);
-    if (rounded > room)
+    void *ptr =
+        rounded > BLOCK_MAX ? alloc_alone(arena, rounded) : alloc_of_new_head(arena, rounded);
+    if (!ptr)
         return NULL;
-    kb_arena_block *block = arena->head;
-    if (!block || rounded > block->cap - block->pos)
-        block = add_block(arena, rounded);
-    if (!block)
-        return NULL;
-    void *ptr = block->data + block->pos;
-    block->pos += rounded;
     arena->used += rounded;
-    assert(block->pos <= block->cap);
     KB_UNPOISON(ptr, size);
     return ptr;
 }
