@@ -394,24 +394,39 @@ void kn_conn_check_quiet(kn_conn *conn)
         kn_conn_auth_quiet(conn);
 }
 
+/** Whether another connection may send this: not what this one asks for itself, nor what it ends for, nor
+ * what it has begun to write and can finish. */
+static bool may_move(const kn_conn *conn, const kn_request *request)
+{
+    if (request == &conn->setup_request || request == conn->expired)
+        return false;
+    bool is_begun = conn->unsent.next == &request->node && conn->write_at > 0;
+    return !is_begun || conn->state == KN_CONN_CLOSED;
+}
+
+static void move_unsent(kn_conn *conn, kb_list *out)
+{
+    KB_LIST_FOR (node, &conn->unsent) {
+        kn_request *request = KB_CONTAINER(node, kn_request, node);
+        if (!may_move(conn, request))
+            continue;
+        kb_list_remove(node);
+        conn->unsent_count--;
+        request->conn = NULL;
+        request->state = KN_REQUEST_LISTED;
+        kb_list_push_back(out, node);
+    }
+}
+
 void kn_conn_drain(kn_conn *conn, kb_list *unsent_out)
 {
     if (conn->state < KN_CONN_READY) {
         fail_drained(conn);
         return;
     }
-    if (conn->state != KN_CONN_READY)
-        return;
-    kn_conn_set_state(conn, KN_CONN_DRAINING);
-    KB_LIST_FOR (node, &conn->unsent) {
-        if (node == conn->unsent.next && conn->write_at > 0)
-            continue; // begun: it has to be finished
-        kn_request *request = KB_CONTAINER(node, kn_request, node);
-        kb_list_remove(node);
-        conn->unsent_count--;
-        request->conn = NULL;
-        request->state = KN_REQUEST_LISTED;
-        kb_list_push_back(unsent_out, node);
-    }
-    kn_conn_check_quiet(conn);
+    if (conn->state == KN_CONN_READY)
+        kn_conn_set_state(conn, KN_CONN_DRAINING);
+    move_unsent(conn, unsent_out);
+    if (conn->state == KN_CONN_DRAINING)
+        kn_conn_check_quiet(conn);
 }

@@ -226,7 +226,7 @@ static inline size_t kn_conn_load(const kn_conn *conn)
 KC_NODISCARD kc_err kn_conn_send(kn_conn *conn, kn_request *request, kc_error *err);
 void kn_conn_flush(kn_conn *conn);
 /** No new requests; closes when the last is answered. What was not begun to be written goes to
- * `unsent_out`. */
+ * `unsent_out`, of a connection that is closed all that can go out again. */
 void kn_conn_drain(kn_conn *conn, kb_list *unsent_out);
 /** End it now, from any state and from anywhere; `error` is copied. */
 void kn_conn_fail(kn_conn *conn, const kc_error *error);

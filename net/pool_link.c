@@ -423,10 +423,7 @@ void kn_link_detach(kn_link *link)
     conn->events = &detached_events;
     conn->user = pool;
     kb_list_push_back(&pool->detached, &conn->node);
-    if (conn->state == KN_CONN_CLOSED)
-        kb_list_splice_back(&unsent, &conn->unsent);
-    else
-        kn_conn_drain(conn, &unsent);
+    kn_conn_drain(conn, &unsent);
     take_back(link, &unsent);
 }
 

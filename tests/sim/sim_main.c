@@ -2,6 +2,7 @@
  * The program `sim`: runs seeds, tells how many a second, and of one that fails how to see it again. */
 #include "client/variant.h"
 #include "officeflow/variant.h"
+#include "protocol/base/poison.h"
 #include "tests/sim/sim.h"
 
 #include <getopt.h>
@@ -178,10 +179,44 @@ static void tell_progress(const sim_totals *totals, double begun, bool is_last)
             is_last || !isatty(2) ? "\n" : "");
 }
 
+/** How to see again what ends the program itself: written before a seed runs, for a signal handler may not. */
+static char crash_text[256];
+
+static void tell_crash(void)
+{
+    (void)!write(1, crash_text, strlen(crash_text));
+}
+
+static void on_abort(int signal_number)
+{
+    signal(signal_number, SIG_DFL);
+    tell_crash(); // the assertion has told itself
+}
+
+/** A broken client may fail an assertion of its own first: found as well. */
+static void on_expected_abort(int signal_number)
+{
+    (void)signal_number;
+    static const char text[] = "found by an assertion\n";
+    _exit(write(1, text, sizeof text - 1) < 0);
+}
+
+static void watch_crashes(bool expects_failure)
+{
+    signal(SIGABRT, expects_failure ? on_expected_abort : on_abort);
+#ifdef KB_HAS_ASAN
+    __sanitizer_set_death_callback(tell_crash);
+#endif
+}
+
 static bool run_one(const sim_command *command, uint64_t seed, const sim_workload *workload,
                     sim_totals *totals)
 {
     sim_result result, again;
+    snprintf(crash_text, sizeof crash_text,
+             "FAILED seed %" PRIu64 " workload %s: crashed\n  replay: %s --seed %" PRIu64
+             " --workload %s --trace\n",
+             seed, workload->name, command->program, seed, workload->name);
     sim_run(seed, workload, command->has_trace, &result);
     totals->runs++;
     totals->faults += result.faults;
@@ -203,14 +238,6 @@ static bool run_one(const sim_command *command, uint64_t seed, const sim_workloa
     return false;
 }
 
-/** A broken client may fail an assertion of its own first: found as well. */
-static void on_abort(int signal_number)
-{
-    (void)signal_number;
-    static const char text[] = "found by an assertion\n";
-    _exit(write(1, text, sizeof text - 1) < 0);
-}
-
 int main(int argc, char **argv)
 {
     sim_command command;
@@ -219,8 +246,7 @@ int main(int argc, char **argv)
         usage(stderr);
         return 2;
     }
-    if (command.expects_failure)
-        signal(SIGABRT, on_abort);
+    watch_crashes(command.expects_failure);
     double begun = seconds();
     double told = begun;
     for (uint64_t i = 0; command.seeds == 0 || i < command.seeds; i++) {
