@@ -15,6 +15,7 @@
 #include "client/sasl.h"
 #include "client/thread.h"
 #include "client/timer.h"
+#include "client/variant.h"
 #include "net/proxy.h"
 #include "net/tcp.h"
 #include "protocol/base/error.h"
@@ -191,7 +192,7 @@ static kc_client *allocate(const kc_config *config, const kc_client_options *opt
         kc_config_free(defaults);
     }
     kb_mem mem;
-    kb_mem_init(&mem, options->alloc, (size_t)limit);
+    kb_mem_init(&mem, options->alloc, KC_VARIANT(MEMORY_UNBOUNDED) ? 0 : (size_t)limit);
     kc_client *client = kb_mem_zalloc(&mem, sizeof *client);
     if (client)
         client->mem = mem;

@@ -2,6 +2,7 @@
  * Blocks of a producer's buffer.memory. */
 #include "client/producer_memory.h"
 
+#include "client/variant.h"
 #include "protocol/base/poison.h"
 
 #include <assert.h>
@@ -73,7 +74,8 @@ void kc_producer_memory_trim(kc_producer_memory *memory)
 
 static bool has_room(const kc_producer_memory *memory, size_t bytes)
 {
-    return bytes <= memory->limit && memory->used <= memory->limit - bytes;
+    return KC_VARIANT(MEMORY_UNBOUNDED) ||
+           (bytes <= memory->limit && memory->used <= memory->limit - bytes);
 }
 
 kc_err kc_block_take(kc_producer_memory *memory, size_t bytes, kc_block_need need, void **block_out,

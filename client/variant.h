@@ -13,6 +13,7 @@
     X(RETRY_WRONG_OFFSET, "produce", "the offset told after a retry is that of the batch before")  \
     X(NO_DELIVERY_TIMEOUT, "produce", "delivery.timeout.ms does not end a record")                 \
     X(UNSENT_OUTLIVES, "produce", "what waits for a connection lives as long as the youngest")     \
+    X(MEMORY_UNBOUNDED, "produce", "neither buffer.memory nor memory.bytes.max is held")           \
     X(LEAK, "group", "the answer of a commit is not freed")                                        \
     X(SKIPS_A_RECORD, "assign", "a fetch goes on one record too far")                              \
     X(STALE_FETCH, "assign", "an answer of before a seek is taken")                                \

@@ -31,6 +31,7 @@ struct sim_host {
     kn_network *network;
     kb_mem mem;       /**< of the loop */
     fail_alloc alloc; /**< of the client */
+    size_t bytes_max; /**< of it: memory.bytes.max */
     kc_client *client;
     bool is_frozen;
     int64_t thaw_us;

@@ -15,8 +15,9 @@
 
 #define PRODUCERS_MAX 3
 /** How late a callback may come, beyond a request on its way that has to time out first. */
-#define LATE_US   INT64_C(5000000)
-#define VALUE_MAX 4000
+#define LATE_US         INT64_C(5000000)
+#define VALUE_MAX       4000
+#define LARGE_VALUE_MAX 30000
 /** About so many records at most in a run, whatever its length; and of them so many at once. */
 #define RECORDS_MAX   6000
 #define BURST_AVERAGE 9
@@ -50,6 +51,7 @@ typedef struct sim_producer {
     size_t first_pending; /**< all before it are settled */
     int64_t delivery_ms, request_ms;
     int64_t interval_us;
+    size_t value_max;
     int acks;
 } sim_producer;
 
@@ -98,7 +100,7 @@ static sent_record *new_record(sim_producer *producer)
 static bool send_one(sim_producer *producer)
 {
     sim_world *sim = producer->sim;
-    uint8_t value[VALUE_MAX];
+    uint8_t value[LARGE_VALUE_MAX];
     char key[24];
     sent_record *record = new_record(producer);
     if (!record) {
@@ -109,7 +111,8 @@ static bool send_one(sim_producer *producer)
     record->number = producer->count - 1;
     record->topic = (int)sim_between(sim, 0, sim->topic_count - 1);
     const sim_topic *topic = &sim->topics[record->topic];
-    size_t len = (size_t)sim_between(sim, SIM_STAMP_BYTES, sim_chance(sim, 90) ? 200 : VALUE_MAX);
+    size_t len = (size_t)sim_between(sim, SIM_STAMP_BYTES,
+                                     sim_chance(sim, 90) ? 200 : (int64_t)producer->value_max);
     sim_stamp stamp = {producer->number, record->number};
     sim_stamp_write(value, len, &stamp);
     kc_record sent = KC_RECORD_INIT;
@@ -150,6 +153,17 @@ static void on_send_timer(kn_timer *timer)
         sim_fail(sim, "a timer can't be set");
 }
 
+/** The least memory a client can have, of which large records want more. */
+static void configure_tight(sim_producer *producer, kc_config *config)
+{
+    sim_world *sim = producer->sim;
+    producer->value_max = LARGE_VALUE_MAX;
+    sim_set(sim, config, "memory.bytes.max", "%d", 1 << 20);
+    sim_set(sim, config, "buffer.memory", "%lld", (long long)sim_between(sim, 70000, 1 << 19));
+    sim_set(sim, config, "fetch.max.bytes", "%d", 1 << 16);
+    sim_set(sim, config, "decompressed.bytes.max", "%d", 1 << 16);
+}
+
 static void configure(sim_producer *producer, kc_config *config)
 {
     static const char *const codecs[] = {"none", "gzip", "snappy", "lz4", "zstd"};
@@ -173,9 +187,9 @@ static void configure(sim_producer *producer, kc_config *config)
     sim_set(sim, config, "metadata.max.age.ms", "%lld", (long long)sim_between(sim, 1000, 300000));
     if (sim_chance(sim, 20))
         sim_set(sim, config, "buffer.memory", "%lld", (long long)sim_between(sim, 70000, 1000000));
+    producer->value_max = VALUE_MAX;
     if (sim_chance(sim, 20))
-        sim_set(sim, config, "memory.bytes.max", "%lld",
-                (long long)sim_between(sim, 100000000, 200000000));
+        configure_tight(producer, config);
 }
 
 static void open_producer(sim_world *sim, sim_producer *producer, uint32_t number)

@@ -5,6 +5,7 @@
 
 #include <kafkac/types.h>
 
+#include <stddef.h>
 #include <stdlib.h>
 
 typedef struct fail_alloc {
@@ -12,7 +13,15 @@ typedef struct fail_alloc {
     bool keeps_failing; /**< and all after it                            */
     size_t calls;       /**< malloc and realloc so far                       */
     size_t held;        /**< blocks not given back                           */
+    size_t bytes;       /**< in them                                         */
+    size_t bytes_peak;
 } fail_alloc;
+
+/** In front of each block: its size. */
+typedef union fail_alloc_head {
+    size_t size;
+    max_align_t align;
+} fail_alloc_head;
 
 static inline bool fail_alloc_fails(fail_alloc *state)
 {
@@ -23,10 +32,19 @@ static inline bool fail_alloc_fails(fail_alloc *state)
 static void *fail_alloc_realloc(void *ptr, size_t size, void *user)
 {
     fail_alloc *state = user;
-    if (fail_alloc_fails(state))
+    fail_alloc_head *head = ptr ? (fail_alloc_head *)ptr - 1 : NULL;
+    size_t old_size = head ? head->size : 0;
+    if (fail_alloc_fails(state) || size > SIZE_MAX - sizeof *head)
         return NULL;
+    head = realloc(head, sizeof *head + size);
+    if (!head)
+        return NULL;
+    head->size = size;
     state->held += !ptr;
-    return realloc(ptr, size);
+    state->bytes += size - old_size;
+    if (state->bytes > state->bytes_peak)
+        state->bytes_peak = state->bytes;
+    return head + 1;
 }
 
 static void *fail_alloc_malloc(size_t size, void *user)
@@ -37,8 +55,12 @@ static void *fail_alloc_malloc(size_t size, void *user)
 static void fail_alloc_free(void *ptr, void *user)
 {
     fail_alloc *state = user;
-    state->held -= ptr != NULL;
-    free(ptr);
+    if (!ptr)
+        return;
+    fail_alloc_head *head = (fail_alloc_head *)ptr - 1;
+    state->held--;
+    state->bytes -= head->size;
+    free(head);
 }
 
 static inline kc_alloc fail_alloc_hooks(fail_alloc *state)
