@@ -46,11 +46,12 @@ static const char *cause_of(const kc_producer_batch *batch, char *text, size_t s
     const kc_topic *topic = queue->topic;
     const kc_meta_topic *meta = topic->meta;
     const kc_error *network = kn_pool_last_error(topic->producer->client->pool);
+    // what was never sent itself waited for those in front of it
+    kc_err last = batch->last_err != KC_OK ? batch->last_err : queue->trouble;
     // of our own codes the connection knows more
-    bool is_lost = batch->last_err < KC_ERR_NOMEM && network->code != KC_OK;
-    if (!is_lost && batch->last_err != KC_OK)
-        snprintf(text, size, "last failure: %s, %s", kc_err_name(batch->last_err),
-                 kc_err_text(batch->last_err));
+    bool is_lost = last < KC_ERR_NOMEM && network->code != KC_OK;
+    if (!is_lost && last != KC_OK)
+        snprintf(text, size, "last failure: %s, %s", kc_err_name(last), kc_err_text(last));
     else if (!is_lost && queue->partition >= meta->partition_count)
         snprintf(text, size, "the topic has %d partitions only", (int)meta->partition_count);
     else if (!is_lost && meta->partitions[queue->partition].leader < 0)
@@ -114,7 +115,7 @@ static void retry_or_fail(kc_producer_batch *batch, const kc_error *error, bool 
         batch->created_us + producer->delivery_timeout_us <= kn_loop_now_us(producer->loop);
     // the end of its time is no cause: what happened before it is
     if (batch->last_err == KC_OK || !is_over || error->code != KC_ERR_TIMEOUT)
-        batch->last_err = error->code;
+        batch->last_err = batch->queue->trouble = error->code;
     if (error->flags & KC_ERRF_REFRESH_METADATA)
         kc_metadata_refresh(producer->client->metadata, "records were not taken");
     if (KC_VARIANT(LOST_IS_ACKED) && error->code == KC_ERR_DISCONNECTED) {
@@ -211,6 +212,7 @@ static void settle(kc_producer_batch *batch, int32_t broker_id, const partition_
 {
     kc_error error;
     if (answer->error_code == KC_OK) {
+        batch->queue->trouble = KC_OK;
         int64_t before = KC_VARIANT(RETRY_WRONG_OFFSET) && batch->tries > 0;
         kc_batch_complete(batch, NULL, answer->base_offset - before, answer->log_append_time_ms);
         return;

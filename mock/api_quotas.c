@@ -357,7 +357,10 @@ static km_action alter(quota_alteration *a, kp_alter_client_quotas_resp *out,
         kp_alter_client_quotas_resp_entry *told = earlier ? earlier : a->out;
         told->error_message = entity_text(a);
         told->error_code = KC_E_INVALID_REQUEST;
-        out->entries.count -= earlier != NULL;
+        if (earlier) {
+            *a->out = (kp_alter_client_quotas_resp_entry){0}; // the next one is told here
+            out->entries.count--;
+        }
         return KM_ANSWER;
     }
     int16_t code = check_entity(a);

@@ -168,24 +168,33 @@ static bool take(kc_bytes topic, int32_t partition, const kc_view *view, void *u
     return added != NULL;
 }
 
-/** By time; in the same millisecond causes first: sent, retried, dead, quarantined, state;
- * of two states the lower. */
+/** Where in the life of an event: sent, then for each redrive its tries, dead letter and quarantine. */
+static int step_of(const of_hop *hop)
+{
+    static const int steps[] = {
+        [OF_HOP_SENT] = 0, [OF_HOP_REDRIVE] = 1,    [OF_HOP_RETRY] = 2,
+        [OF_HOP_DEAD] = 3, [OF_HOP_QUARANTINE] = 4,
+    };
+    return steps[hop->kind];
+}
+
+/** By time; in the same millisecond causes first, states last, and of two states the lower. */
 static int by_time(const void *left, const void *right)
 {
-    static const int order[] = {
-        [OF_HOP_SENT] = 0, [OF_HOP_RETRY] = 1,      [OF_HOP_REDRIVE] = 2,
-        [OF_HOP_DEAD] = 3, [OF_HOP_QUARANTINE] = 4, [OF_HOP_STATE] = 5,
-    };
     const of_hop *a = left, *b = right;
     if (a->wall_ms != b->wall_ms)
         return a->wall_ms < b->wall_ms ? -1 : 1;
-    if (a->kind != b->kind)
-        return order[a->kind] < order[b->kind] ? -1 : 1;
+    if ((a->kind == OF_HOP_STATE) != (b->kind == OF_HOP_STATE))
+        return a->kind == OF_HOP_STATE ? 1 : -1;
     if (a->kind == OF_HOP_STATE) {
         if (of_state_is_above(a->state, a->redrive, b->state, b->redrive))
             return 1;
         if (of_state_is_above(b->state, b->redrive, a->state, a->redrive))
             return -1;
+    } else if (a->redrive != b->redrive) {
+        return a->redrive < b->redrive ? -1 : 1;
+    } else if (step_of(a) != step_of(b)) {
+        return step_of(a) < step_of(b) ? -1 : 1;
     }
     return a->offset < b->offset ? -1 : a->offset > b->offset;
 }

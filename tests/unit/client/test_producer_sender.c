@@ -352,6 +352,23 @@ START_TEST(after_delivery_timeout_the_last_cause_is_told)
 }
 END_TEST
 
+START_TEST(what_was_never_sent_names_the_failure_of_those_in_front)
+{
+    producer_fixture *fixture = warm(
+        1, 1,
+        PROPERTIES(QUICK, "batch.size=0", "request.timeout.ms=1000", "delivery.timeout.ms=5000"));
+    for (int i = 0; i < 60; i++)
+        fake_log_error(fixture->log, KC_E_NOT_ENOUGH_REPLICAS);
+    fixture->log->delay_us = 100000;
+    fixture_send(fixture, 0, "a");
+    fixture_send(fixture, 0, "b");
+    fixture_run(fixture, 5200);
+    ck_assert_str_eq(fixture->told, "a!TIMEOUT b!TIMEOUT ");
+    ck_assert_ptr_nonnull(strstr(fixture->last_error.text, "NOT_ENOUGH_REPLICAS"));
+    fixture_free(fixture);
+}
+END_TEST
+
 START_TEST(a_broker_that_is_away_is_named_after_delivery_timeout)
 {
     producer_fixture *fixture =

@@ -234,8 +234,8 @@ START_TEST(who_stands_in_a_request_twice_is_answered_once)
     kp_alter_client_quotas_req_entity entity = {.entity_type = KC_STR("user"),
                                                 .entity_name = KC_STR("w")};
     kp_alter_client_quotas_req_op op = {.key = KC_STR("producer_byte_rate"), .value = 1};
-    kp_alter_client_quotas_req_entry entries[2] = {{.unknown_tags = {0}}};
-    for (int i = 0; i < 2; i++) {
+    kp_alter_client_quotas_req_entry entries[300] = {{.unknown_tags = {0}}};
+    for (int i = 0; i < 300; i++) {
         entries[i].entity.items = &entity;
         entries[i].entity.count = 1;
         entries[i].ops.items = &op;
@@ -243,14 +243,18 @@ START_TEST(who_stands_in_a_request_twice_is_answered_once)
     }
     mock_defaults(KP_API_ALTER_CLIENT_QUOTAS, &request);
     request.entries.items = entries;
-    request.entries.count = 2;
     request.validate_only = true;
-    const kp_alter_client_quotas_resp *response =
-        mock_ask(link, KP_API_ALTER_CLIENT_QUOTAS, 0, &request);
-    ck_assert_int_eq(response->entries.count, 1);
-    ck_assert_int_eq(response->entries.items[0].error_code, KC_E_INVALID_REQUEST);
-    says(response->entries.items[0].error_message,
-         "Ignoring duplicate entity ClientQuotaEntity(entries={user=w})");
+    const kp_alter_client_quotas_resp *response;
+    static const int32_t counts[] = {2, 3, 300};
+    for (size_t i = 0; i < sizeof counts / sizeof counts[0]; i++) {
+        request.entries.count = counts[i];
+        response = mock_ask(link, KP_API_ALTER_CLIENT_QUOTAS, 0, &request);
+        ck_assert_int_eq(response->entries.count, 1);
+        ck_assert_int_eq(response->entries.items[0].error_code, KC_E_INVALID_REQUEST);
+        ck_assert_int_eq(response->entries.items[0].entity.count, 1);
+        says(response->entries.items[0].error_message,
+             "Ignoring duplicate entity ClientQuotaEntity(entries={user=w})");
+    }
     request.entries.count = 1;
     response = mock_ask(link, KP_API_ALTER_CLIENT_QUOTAS, 0, &request);
     ck_assert_int_eq(response->entries.items[0].error_code, 0);

@@ -375,6 +375,36 @@ START_TEST(timeline_tells_the_hops_of_one_correlation_in_order)
 }
 END_TEST
 
+START_TEST(timeline_of_one_millisecond_puts_a_redrive_behind_the_dead_letter_it_follows)
+{
+    begin();
+    kc_error err = {0};
+    hops h = {0};
+    of_headers headers;
+    of_headers_init(&headers, &arena);
+    of_headers_set(&headers, OF_H_CORRELATION, KC_STR("c-1"));
+    of_headers_set(&headers, OF_H_TYPE, KC_STR("email.send.request"));
+    of_message sent = {
+        .value = KC_STR("{}"), .headers = headers.items, .header_count = headers.count};
+    fake_kafka_put(&k, "email.send.request", 0, &sent);
+    put_letter(DLQ, 1, 1, 0, OF_CLASS_TIMEOUT);
+    of_headers_set(&headers, OF_H_REDRIVE_OF, KC_STR("0123456789abcdef"));
+    of_headers_set_i64(&headers, OF_H_REDRIVE, 1);
+    of_message again = {
+        .value = KC_STR("{}"), .headers = headers.items, .header_count = headers.count};
+    fake_kafka_put(&k, "retry.email-service.now", 0, &again);
+    fake_run(k.cluster, 10);
+    ck_assert_msg(of_trace_scan(k.platform, "c-1", 0, 30000, on_hop, &h, &err) == KC_OK, "%s",
+                  err.text);
+    ck_assert_uint_eq(h.count, 3);
+    ck_assert_int_eq(h.hops[0].wall_ms, h.hops[2].wall_ms);
+    ck_assert_int_eq(h.hops[0].kind, OF_HOP_SENT);
+    ck_assert_int_eq(h.hops[1].kind, OF_HOP_DEAD);
+    ck_assert_int_eq(h.hops[2].kind, OF_HOP_REDRIVE);
+    end();
+}
+END_TEST
+
 START_TEST(timeline_begins_at_the_time_of_the_id)
 {
     begin();
