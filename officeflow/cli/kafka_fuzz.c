@@ -124,6 +124,8 @@ static void plan_api(cli_fuzz_plan *plan, const kp_api_versions_resp_api_key *se
 
 static bool plan_all(fuzzer *f)
 {
+    if (opt.with_all && opt.apis.count > 0)
+        return cli_complain("kafka fuzz: --api and --all are two ways to say which APIs: give one");
     for (size_t i = 0; i < opt.apis.count; i++)
         if (!kc_schema_find(kc_str(opt.apis.items[i]), KC_MESSAGE_REQUEST))
             return cli_complain("kafka fuzz: there is no API \"%s\"; officeflow codec schema lists "
@@ -255,10 +257,11 @@ static int run_fuzz(cli_session *session, cli_words words, cli_words command)
 
 static const cli_option options[] = {
     {0, "count", CLI_INT, &opt.count, "N", "requests to send (1000)", 1, INT32_MAX},
-    {0, "rate", CLI_INT, &opt.rate, "N", "requests a second, at most (50)", 1, 1000},
+    {0, "rate", CLI_INT, &opt.rate, "N", "requests a second, at most (50); up to 1000", 1, 1000},
     {0, "seed", CLI_INT, &opt.seed, "S", "which requests (1)", 0, INT64_MAX},
     {0, "from", CLI_INT, &opt.from, "N", "number of the first (0)", 0, INT32_MAX},
-    {0, "api", CLI_LIST, &opt.apis, "NAME", "only this API; may be given several times", 0, 0},
+    {0, "api", CLI_LIST, &opt.apis, "NAME",
+     "only this API, also one that destroys; may be given several times", 0, 0},
     {0, "all", CLI_FLAG, &opt.with_all, NULL,
      "all APIs the broker serves: THIS DESTROYS TOPICS, GROUPS AND SETTINGS,\nand may end the "
      "broker",
@@ -280,7 +283,7 @@ const cli_verb cli_fuzz_verbs[] = {
             "an "
             "answer that can't\nbe read, or a broker that does not answer ApiVersions on a new "
             "connection any more (then each request\nsince it last did). One is sent again by its "
-            "number: --seed S --from NUMBER --count 1, with the same\n--api, --all and --bytes. "
+            "number: --seed S --from NUMBER --count 1, with the same\n--api or --all, and --bytes. "
             "Exit code 2: there are findings. The last line counts what was sent, answered,\n"
             "closed by the broker, and not answered within 0.3 s.\n\n"
             "By default only APIs that read: ApiVersions, ConsumerGroupDescribe, Describe*, Fetch, "

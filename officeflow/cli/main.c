@@ -159,7 +159,7 @@ static void complain_order(int argc, char **argv)
 /** No verb of that name: help of a group of verbs, or a complaint. */
 static int run_group(int argc, char **argv)
 {
-    if (argc == 0) {
+    if (argc == 0 || strcmp(argv[0], "help") == 0) {
         print_overview();
         return CLI_OK;
     }

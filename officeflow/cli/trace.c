@@ -27,8 +27,8 @@ static void print(const char *id, cli_timeline *timeline)
     kb_time_format(first, from);
     kb_time_format(last, to);
     cli_styled(CLI_BOLD, "%s", id);
-    cli_printf("  %.10s, %zu moments in %.1f s (UTC)\n", from, timeline->count,
-               (double)(last - first) / 1000.0);
+    cli_printf("  %.10s, %zu moment%s in %.1f s (UTC)\n", from, timeline->count,
+               timeline->count == 1 ? "" : "s", (double)(last - first) / 1000.0);
     cli_timeline_print(timeline);
 }
 
