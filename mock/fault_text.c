@@ -50,7 +50,9 @@ static const char *take_count(kc_bytes value, uint32_t least, uint32_t *out)
 
 static const char *take_time(kc_bytes value, int64_t *us_out)
 {
-    return km_text_duration(value, true, us_out) ? NULL : "a time as 250ms, 5s, or in ms";
+    return km_text_duration(value, true, us_out)
+               ? NULL
+               : "a time as 250ms, 5s, 2m, 1h, or in ms, up to 24h";
 }
 
 static const char *take_api(kc_bytes value, km_fault *fault)
@@ -160,7 +162,39 @@ static const struct {
     {"close", take_close}, {"drop", take_drop},
 };
 
-static kc_err take(kc_bytes part, km_fault *fault, kc_error *err)
+/** Keys that can't stand together. */
+static const struct {
+    const char *one, *other;
+} rivals[] = {{"nth", "skip"}, {"nth", "every"}, {"close", "drop"}};
+
+#define END(end) (1u << (end))
+
+/** What never happens where the answer does not leave. An error with "drop" does: nothing is done. */
+static const struct {
+    const char *key;
+    unsigned ends;
+} lost[] = {
+    {"delay", END(KM_FAULT_CLOSE_BEFORE)},
+    {"answer-delay", END(KM_FAULT_CLOSE_BEFORE) | END(KM_FAULT_DROP)},
+    {"error", END(KM_FAULT_CLOSE_BEFORE) | END(KM_FAULT_CLOSE_AFTER)},
+    {"throttle", END(KM_FAULT_CLOSE_BEFORE) | END(KM_FAULT_CLOSE_AFTER) | END(KM_FAULT_DROP)},
+};
+
+/** A rule as it is read. */
+typedef struct rule_text {
+    km_fault *fault;
+    unsigned given; /**< a bit for each of `keys` */
+} rule_text;
+
+static bool has(const rule_text *rule, const char *key)
+{
+    for (size_t i = 0; i < sizeof keys / sizeof keys[0]; i++)
+        if (strcmp(keys[i].key, key) == 0)
+            return (rule->given & (1u << i)) != 0;
+    return false;
+}
+
+static kc_err take(kc_bytes part, rule_text *rule, kc_error *err)
 {
     char told[64];
     kc_bytes value = part, key;
@@ -168,7 +202,10 @@ static kc_err take(kc_bytes part, km_fault *fault, kc_error *err)
     for (size_t i = 0; i < sizeof keys / sizeof keys[0]; i++) {
         if (!kb_text_is(key, keys[i].key))
             continue;
-        const char *expected = keys[i].take(value, fault);
+        if (rule->given & (1u << i))
+            return kb_error_set(err, KC_ERR_ARGUMENT, "fault: %s is given twice", keys[i].key);
+        rule->given |= 1u << i;
+        const char *expected = keys[i].take(value, rule->fault);
         if (!expected)
             return KC_OK;
         kb_text_printable(told, sizeof told, value);
@@ -179,11 +216,29 @@ static kc_err take(kc_bytes part, km_fault *fault, kc_error *err)
     return kb_error_set(err, KC_ERR_ARGUMENT, "fault: there is no key \"%s\"", told);
 }
 
+static kc_err check_together(const rule_text *rule, kc_error *err)
+{
+    static const char *const ends[] = {[KM_FAULT_ANSWER] = "",
+                                       [KM_FAULT_CLOSE_BEFORE] = "close=before",
+                                       [KM_FAULT_CLOSE_AFTER] = "close=after",
+                                       [KM_FAULT_DROP] = "drop"};
+    for (size_t i = 0; i < sizeof rivals / sizeof rivals[0]; i++)
+        if (has(rule, rivals[i].one) && has(rule, rivals[i].other))
+            return kb_error_set(err, KC_ERR_ARGUMENT, "fault: %s and %s exclude each other",
+                                rivals[i].one, rivals[i].other);
+    for (size_t i = 0; i < sizeof lost / sizeof lost[0]; i++)
+        if ((lost[i].ends & END(rule->fault->end)) && has(rule, lost[i].key))
+            return kb_error_set(err, KC_ERR_ARGUMENT, "fault: %s has no effect with %s",
+                                lost[i].key, ends[rule->fault->end]);
+    return KC_OK;
+}
+
 kc_err km_fault_parse(kc_bytes text, km_fault *fault_out, kc_error *err)
 {
     kc_bytes rest = text, part;
+    rule_text rule = {.fault = fault_out};
     km_fault_init(fault_out);
     while (kb_text_split(&rest, ',', &part))
-        KB_TRY(take(kb_text_trim(part), fault_out, err));
-    return KC_OK;
+        KB_TRY(take(kb_text_trim(part), &rule, err));
+    return check_together(&rule, err);
 }

@@ -47,8 +47,11 @@ START_TEST(commands_in_words_do_what_they_say)
         "link all on",
         "fault api=Fetch, nth=3, error=NOT_LEADER_OR_FOLLOWER",
         "fault drop",
-        "fault broker=1,every=2,count=5,skip=1,delay=5s,answer-delay=250,throttle=1m,close=after",
-        "fault api=1,error=-1,close=before",
+        "fault broker=1,every=2,count=5,skip=1,delay=5s,answer-delay=250,throttle=1m",
+        "fault api=1,error=-1",
+        "fault close=before",
+        "fault delay=1h,answer-delay=1m,close=after",
+        "fault nth=2,count=3,delay=5,error=3,drop",
         "faults",
         "fault remove 1",
         "fault clear",
@@ -92,7 +95,7 @@ START_TEST(commands_that_are_wrong_say_what_was_expected)
         {"fault nth=0", KC_ERR_ARGUMENT, "fault: nth needs a number from 1, not \"0\""},
         {"fault drop=1", KC_ERR_ARGUMENT, "fault: drop needs no value, not \"1\""},
         {"fault delay=2days", KC_ERR_ARGUMENT,
-         "fault: delay needs a time as 250ms, 5s, or in ms, not \"2days\""},
+         "fault: delay needs a time as 250ms, 5s, 2m, 1h, or in ms, up to 24h, not \"2days\""},
         {"fault api=Fetch,,", KC_ERR_ARGUMENT, "fault: there is no key \"\""},
         {"fault broker=7", KC_ERR_ARGUMENT, "there is no broker 7: 1 to 2"},
         {"fault remove 1", KC_ERR_NOT_FOUND, "there is no fault 1"},
@@ -109,6 +112,36 @@ START_TEST(commands_that_are_wrong_say_what_was_expected)
     memset(longest, 'x', sizeof longest);
     longest[sizeof longest - 1] = 0;
     ck_assert_int_eq(kc_mock_command(mock, longest, NULL, NULL, &err), KC_ERR_ARGUMENT);
+    kc_mock_free(mock);
+}
+END_TEST
+
+START_TEST(a_rule_that_contradicts_itself_is_refused_with_the_keys)
+{
+    static const struct {
+        const char *rule, *error;
+    } bad[] = {
+        {"api=Fetch,api=Produce,delay=700", "fault: api is given twice"},
+        {"nth=2,nth=3", "fault: nth is given twice"},
+        {"close=after,close=before", "fault: close is given twice"},
+        {"drop,drop", "fault: drop is given twice"},
+        {"nth=2,skip=5", "fault: nth and skip exclude each other"},
+        {"every=2,nth=3", "fault: nth and every exclude each other"},
+        {"drop,close=after", "fault: close and drop exclude each other"},
+        {"close=before,error=3", "fault: error has no effect with close=before"},
+        {"close=before,delay=3", "fault: delay has no effect with close=before"},
+        {"error=3,close=after", "fault: error has no effect with close=after"},
+        {"close=after,throttle=3", "fault: throttle has no effect with close=after"},
+        {"drop,answer-delay=3", "fault: answer-delay has no effect with drop"},
+    };
+    kc_mock *mock = tcp_mock_start(1);
+    for (size_t i = 0; i < sizeof bad / sizeof bad[0]; i++) {
+        char line[100];
+        kc_error err;
+        snprintf(line, sizeof line, "fault %s", bad[i].rule);
+        ck_assert_int_eq(kc_mock_command(mock, line, NULL, NULL, &err), KC_ERR_ARGUMENT);
+        ck_assert_str_eq(err.text, bad[i].error);
+    }
     kc_mock_free(mock);
 }
 END_TEST
