@@ -10,6 +10,7 @@
 
 #define COMMAND_BYTES_MAX 1024
 #define ARGUMENTS_MAX     4
+#define RULE_EXAMPLE      "api=Fetch,nth=3,error=NOT_LEADER_OR_FOLLOWER"
 
 typedef struct command_argument {
     char text[COMMAND_BYTES_MAX];
@@ -23,6 +24,7 @@ typedef struct command {
     command_argument arguments[ARGUMENTS_MAX];
     kc_mock_line_fn fn;
     void *user;
+    int *said; /**< lines; may be NULL */
 } command;
 
 typedef struct command_form {
@@ -50,6 +52,8 @@ static void KC_PRINTF(2, 3) say(const command *c, const char *fmt, ...)
     va_end(args);
     if (c->fn && is_made)
         c->fn(line, c->user);
+    if (c->said)
+        ++*c->said;
 }
 
 static const char *text_of(const command *c, int at)
@@ -79,7 +83,7 @@ static kc_err run_brokers(const command *c, kc_error *err)
         say(c, "broker %d at %s:%d: %s%s, %zu connections%s", broker->id, broker->host,
             broker->port, broker->is_down ? "down" : "up", link,
             km_tcp_server_connections(c->mock->server, broker->id),
-            cluster->controller == broker->id ? ", controller" : "");
+            cluster->controller == broker->id && !broker->is_down ? ", controller" : "");
     }
     return KC_OK;
 }
@@ -89,17 +93,21 @@ static kc_err run_topics(const command *c, kc_error *err)
     (void)err;
     size_t pos = 0;
     const km_topic *topic;
+    bool is_any = false;
     while ((topic = kb_map_next(&c->mock->cluster->topics, &pos)))
         for (int32_t i = 0; i < topic->partition_count; i++) {
             const km_partition *partition = topic->partitions[i];
             const km_log *log = &partition->log;
             if (topic->is_internal && log->end_offset == 0)
                 continue; /* there are many */
+            is_any = true;
             say(c, "%s %d: leader %d, epoch %d, offsets %lld to %lld, readable to %lld",
                 topic->name, i, partition->leader, partition->leader_epoch,
                 (long long)log->start_offset, (long long)log->end_offset,
                 (long long)log->high_watermark);
         }
+    if (!is_any)
+        say(c, "no topics");
     return KC_OK;
 }
 
@@ -107,8 +115,6 @@ static kc_err run_topic_create(const command *c, kc_error *err)
 {
     int32_t partitions = text_of(c, 1)[0] ? number_of(c, 1) : -1;
     int32_t replicas = text_of(c, 2)[0] ? number_of(c, 2) : -1;
-    if (replicas > INT16_MAX)
-        replicas = INT16_MAX;
     return km_mock_topic_create(c->mock, text_of(c, 0), partitions, (int16_t)replicas, err);
 }
 
@@ -222,13 +228,18 @@ static kc_err run_fault_clear(const command *c, kc_error *err)
 static kc_err run_faults(const command *c, kc_error *err)
 {
     (void)err;
+    bool is_any = false;
     KB_LIST_FOR (node, &c->mock->rules) {
         const km_mock_rule *rule = KB_CONTAINER(node, km_mock_rule, node);
-        if (!rule->is_removed)
-            say(c, "fault %u: %s: met %u requests", (unsigned)rule->number,
-                rule->text[0] ? rule->text : "(of the program)",
-                (unsigned)km_fault_hits(c->mock->cluster, rule->number));
+        if (rule->is_removed)
+            continue;
+        is_any = true;
+        say(c, "fault %u: %s: met %u requests", (unsigned)rule->number,
+            rule->text[0] ? rule->text : "(of the program)",
+            (unsigned)km_fault_hits(c->mock->cluster, rule->number));
     }
+    if (!is_any)
+        say(c, "no faults");
     return KC_OK;
 }
 
@@ -252,13 +263,13 @@ static const command_form forms[] = {
     {"broker BROKER down with loss", "and what its replicas have not got is gone",
      run_down_with_loss},
     {"broker BROKER up", "", run_up},
-    {"cut BROKERS", "reset the connections of one broker or of all", run_cut},
+    {"cut BROKERS", "reset connections; BROKERS is one number, or all", run_cut},
     {"link BROKERS off", "nothing moves, nothing is closed", run_link_off},
     {"link BROKERS slow BYTES", "so many bytes a second, each way", run_link_slow},
     {"link BROKERS on", "", run_link_on},
+    {"fault RULE...", "a new rule; the oldest that fits a request is used", run_fault},
     {"fault remove NUMBER", "", run_fault_remove},
     {"fault clear", "remove all", run_fault_clear},
-    {"fault RULE...", "a new rule; the oldest that fits a request is used", run_fault},
     {"faults", "the rules, and how many requests they met", run_faults},
     {"at TIME COMMAND...", "later, as 5s or 250ms from now", run_at},
 };
@@ -268,7 +279,7 @@ static kc_err run_help(const command *c, kc_error *err)
     (void)err;
     for (size_t i = 0; i < sizeof forms / sizeof forms[0]; i++)
         say(c, "%-38s %s", forms[i].form, forms[i].help);
-    say(c, "A RULE is a list of these, as api=Fetch,nth=3,error=NOT_LEADER_OR_FOLLOWER:");
+    say(c, "A RULE is a list of these, each once, as " RULE_EXAMPLE ":");
     for (const char *const *line = km_fault_help; *line; line++)
         say(c, "  %s", *line);
     return KC_OK;
@@ -288,36 +299,69 @@ static bool is_argument(kc_bytes word)
     return word.ptr[0] >= 'A' && word.ptr[0] <= 'Z';
 }
 
-/** NULL: `value` may stand for the argument `name`; else what is expected. */
-static const char *take_argument(kc_bytes name, kc_bytes value, command_argument *to)
-{
-    snprintf(to->text, sizeof to->text, KC_FMT, KC_ARG(value));
-    if (kb_text_is(name, "TIME"))
-        return km_text_duration(value, false, &to->number) ? NULL : "a time as 5s or 250ms";
-    if (kb_text_is(name, "BROKERS") && kb_text_is(value, "all"))
-        return NULL;
-    if (!kb_text_is(name, "BROKER") && !kb_text_is(name, "BROKERS") &&
-        !kb_text_is(name, "PARTITION") && !kb_text_is(name, "PARTITIONS") &&
-        !kb_text_is(name, "REPLICAS") && !kb_text_is(name, "NUMBER") && !kb_text_is(name, "BYTES"))
-        return NULL;
-    bool is_number = kb_parse_i64(value, &to->number) && to->number <= INT32_MAX &&
-                     to->number >= (kb_text_is(name, "PARTITION") ? 0 : 1);
-    return is_number ? NULL : "a number";
-}
+/** Arguments that are numbers. */
+typedef struct number_range {
+    const char *name;
+    int32_t min, max; /**< max 0: the number of brokers, -1: none */
+} number_range;
+
+static const number_range ranges[] = {
+    {"BROKER", 1, 0},
+    {"BROKERS", 1, 0},
+    {"PARTITION", 0, -1},
+    {"PARTITIONS", 1, 100000},
+    {"REPLICAS", 1, KM_REPLICAS_MAX},
+    {"NUMBER", 1, -1},
+    {"BYTES", 1, 1000000000},
+};
 
 /** How far a form fits the words of a line. */
 typedef struct fitting {
     const command_form *form;
-    int words;            /**< so many of them                        */
-    bool is_whole;        /**< all of both                            */
-    kc_bytes wrong;       /**< what stands in place of what is expected */
-    const char *expected; /**< NULL: nothing                          */
+    int words;         /**< so many of them                                     */
+    int literals;      /**< of them so many before the first argument           */
+    bool is_whole;     /**< all of both                                         */
+    kc_bytes wrong;    /**< what stands in place of what is expected            */
+    char expected[64]; /**< empty: nothing                                      */
 } fitting;
 
-static fitting fit(const command_form *form, kc_bytes line, command_argument *arguments)
+static bool take_number(const number_range *range, kc_bytes value, int32_t broker_count,
+                        int64_t *number_out, fitting *found)
+{
+    int32_t max = range->max > 0 ? range->max : INT32_MAX;
+    char end[16] = "";
+    if (kb_parse_i64(value, number_out) && *number_out >= range->min && *number_out <= max)
+        return true;
+    if (range->max >= 0)
+        snprintf(end, sizeof end, " to %d", range->max > 0 ? range->max : broker_count);
+    snprintf(found->expected, sizeof found->expected, "a number from %d%s%s", range->min, end,
+             strcmp(range->name, "BROKERS") == 0 ? ", or all" : "");
+    return false;
+}
+
+/** May `value` stand for the argument `name`? False: what is expected is told. */
+static bool take_argument(kc_bytes name, kc_bytes value, const kc_mock *mock, command_argument *to,
+                          fitting *found)
+{
+    snprintf(to->text, sizeof to->text, KC_FMT, KC_ARG(value));
+    if (kb_text_is(name, "TIME") && !km_text_duration(value, false, &to->number)) {
+        snprintf(found->expected, sizeof found->expected, "a time as 250ms, 5s, 2m or 1h");
+        return false;
+    }
+    if (kb_text_is(name, "BROKERS") && kb_text_is(value, "all"))
+        return true;
+    for (size_t i = 0; i < sizeof ranges / sizeof ranges[0]; i++)
+        if (kb_text_is(name, ranges[i].name))
+            return take_number(&ranges[i], value, mock->cluster->broker_count, &to->number, found);
+    return true;
+}
+
+static fitting fit(const command_form *form, kc_bytes line, command *c)
 {
     fitting found = {.form = form};
+    command_argument *argument = c->arguments;
     kc_bytes words = kc_str(form->form), word, value;
+    memset(c->arguments, 0, sizeof c->arguments);
     for (; next_word(&words, &word); found.words++) {
         bool takes_rest = word.ptr[word.len - 1] == '.';
         value = kb_text_trim(line);
@@ -327,14 +371,40 @@ static fitting fit(const command_form *form, kc_bytes line, command_argument *ar
             return found;
         if (!is_argument(word) && !kc_bytes_equal(word, value))
             return found;
-        if (is_argument(word))
-            found.expected = take_argument(word, value, arguments++);
+        found.literals += argument == c->arguments && !is_argument(word);
         found.wrong = value;
-        if (found.expected)
+        if (is_argument(word) && !take_argument(word, value, c->mock, argument++, &found))
             return found;
     }
     found.is_whole = !next_word(&line, &value);
     return found;
+}
+
+/** Do the forms begin with the same so many words? */
+static bool begin_alike(const char *a, const char *b, int count)
+{
+    kc_bytes rest_a = kc_str(a), rest_b = kc_str(b), word_a, word_b;
+    for (int i = 0; i < count; i++)
+        if (!next_word(&rest_a, &word_a) || !next_word(&rest_b, &word_b) ||
+            !kc_bytes_equal(word_a, word_b))
+            return false;
+    return true;
+}
+
+/** All forms of the command that was meant, and what their arguments look like. */
+static kc_err complain_of_form(const fitting *best, kc_error *err)
+{
+    char list[200] = "";
+    size_t len = 0;
+    for (size_t i = 0; i < sizeof forms / sizeof forms[0] && len < sizeof list; i++)
+        if (begin_alike(forms[i].form, best->form->form, best->literals))
+            len += (size_t)snprintf(list + len, sizeof list - len, "%s%s", len > 0 ? ", or " : "",
+                                    forms[i].form);
+    if (len < sizeof list && strstr(list, "RULE"))
+        len += (size_t)snprintf(list + len, sizeof list - len, "; a RULE as " RULE_EXAMPLE);
+    if (len < sizeof list && strstr(list, "BROKERS"))
+        snprintf(list + len, sizeof list - len, "; BROKERS is one number, or all");
+    return kb_error_set(err, KC_ERR_ARGUMENT, "needs: %s", list);
 }
 
 static kc_err complain(const fitting *best, kc_error *err)
@@ -343,10 +413,10 @@ static kc_err complain(const fitting *best, kc_error *err)
     kb_text_printable(wrong, sizeof wrong, best->wrong);
     if (best->words == 0)
         return kb_error_set(err, KC_ERR_ARGUMENT, "there is no such command: \"help\" lists them");
-    if (best->expected)
+    if (best->expected[0])
         return kb_error_set(err, KC_ERR_ARGUMENT, "%s: needs %s, not \"%s\"", best->form->form,
                             best->expected, wrong);
-    return kb_error_set(err, KC_ERR_ARGUMENT, "needs: %s", best->form->form);
+    return complain_of_form(best, err);
 }
 
 static kc_err understand(kc_bytes line, command *c, kc_error *err);
@@ -369,20 +439,23 @@ static kc_err check(const command *c, kc_error *err)
 
 static kc_err understand(kc_bytes line, command *c, kc_error *err)
 {
-    fitting best = {.words = -1};
+    fitting best = {.words = -1}, whole = {.literals = -1};
     c->form = &forms[0];
     if (line.len >= COMMAND_BYTES_MAX)
         return kb_error_set(err, KC_ERR_ARGUMENT, "longer than %d bytes", COMMAND_BYTES_MAX - 1);
     for (size_t i = 0; i < sizeof forms / sizeof forms[0]; i++) {
-        memset(c->arguments, 0, sizeof c->arguments);
-        fitting found = fit(&forms[i], line, c->arguments);
-        if (found.is_whole) {
-            c->form = found.form;
-            return check(c, err);
-        }
+        fitting found = fit(&forms[i], line, c);
+        if (found.is_whole && found.literals > whole.literals)
+            whole = found;
         if (found.words > best.words ||
-            (found.words == best.words && found.expected && !best.expected))
+            (found.words == best.words &&
+             (found.literals > best.literals || (found.expected[0] && !best.expected[0]))))
             best = found;
+    }
+    /* "fault remove x" is no rule. */
+    if (whole.is_whole && whole.literals >= best.literals) {
+        c->form = fit(whole.form, line, c).form;
+        return check(c, err);
     }
     return complain(&best, err);
 }
@@ -415,7 +488,8 @@ static void on_time(kn_timer *timer)
     later *due = timer->user;
     kc_mock *mock = due->mock;
     kc_error err;
-    command c = {.mock = mock, .fn = due->fn, .user = due->user};
+    int said = 0;
+    command c = {.mock = mock, .fn = due->fn, .user = due->user, .said = &said};
     mock->cluster->now_us = kn_loop_now_us(mock->loop);
     mock->cluster->wall_ms = kn_loop_wall_ms(mock->loop);
     kc_err failed = understand(kc_str(due->text), &c, &err);
@@ -423,7 +497,7 @@ static void on_time(kn_timer *timer)
         failed = c.form->run(&c, &err);
     if (failed)
         say(&c, "%s: %s", due->text, err.text);
-    else
+    else if (said == 0)
         say(&c, "%s: done", due->text);
     km_tcp_server_settle(mock->server);
     later_free(due);

@@ -70,7 +70,7 @@ kc_err km_mock_topic_delete(kc_mock *mock, const char *name, bool is_made_again,
 {
     km_topic *topic = km_topic_by_name(mock->cluster, kc_str(name));
     if (!topic)
-        return refused(err, KC_E_UNKNOWN_TOPIC_OR_PARTITION, name);
+        return kb_error_set(err, KC_E_UNKNOWN_TOPIC_OR_PARTITION, "there is no topic %.100s", name);
     if (topic->is_internal)
         return kb_error_set(err, KC_ERR_ARGUMENT, "topic %.100s is the brokers' own", name);
     kc_err failed = KC_OK;

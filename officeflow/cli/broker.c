@@ -135,7 +135,10 @@ static bool set_up(kc_mock *mock)
 static void run_command(kc_mock *mock, const char *line)
 {
     kc_error err;
+    kc_bytes command = kb_text_trim(kc_str(line));
     said = 0;
+    if (command.len == 0 || command.ptr[0] == '#')
+        return;
     if (kc_mock_command(mock, line, on_line, NULL, &err) != KC_OK)
         cli_complain("%s: %s", line, err.text);
     else if (said == 0)

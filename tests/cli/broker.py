@@ -88,6 +88,8 @@ class Tests(Case):
             ("--host", "somewhere"): "is no IP address",
             ("--memory", "much"): "--memory must be a size",
             ("--fault", "api=Fetsh"): "api needs an API's name",
+            ("--fault", ""): "needs: fault RULE..., or",
+            ("--fault", "api=Fetch,api=Produce"): "fault: api is given twice",
             ("--at", "5s brocker 1 down"): "there is no such command",
             ("--at", "broker 1 down"): "needs a time",
             ("more",): "is too much",
@@ -173,7 +175,7 @@ class Tests(Case):
         self.assertGreater(time.monotonic() - begun, 0.7)
         self.assertRegex(self.ask(child, "faults")[0], r"^fault 1: api=Metadata,delay=700: met \d+ requests$")
         self.assertEqual(self.ask(child, "fault clear"), ["fault clear: done"])
-        self.assertEqual(self.ask(child, "faults"), ["faults: done"])
+        self.assertEqual(self.ask(child, "faults"), ["no faults"])
 
     def test_a_broker_goes_down_and_comes_up_by_command_and_by_time(self):
         child, where = self.start_broker("--brokers", "2", "--at", "300ms broker 2 down")
@@ -203,6 +205,17 @@ class Tests(Case):
         lines = self.ask(child, "brokers")
         self.assertEqual(lines[0], "officeflow: a command is longer than 2048 bytes")
         self.assertRegex(lines[1], r"^broker 1 at ")
+
+    def test_lines_without_a_command_have_no_answer(self):
+        child, _ = self.start_broker()
+        self.assertEqual(self.ask(child, "# comment\n\n  \n  # another"), [])
+        self.assertEqual(self.ask(child, "cut all"), ["cut all: done"])
+
+    def test_a_list_with_a_time_is_as_one_without(self):
+        child, _ = self.start_broker("--at", "50ms brokers", "--at", "100ms cut all")
+        lines = [child.stderr.readline().decode() for _ in range(2)]
+        self.assertRegex(lines[0], r"^broker 1 at ")
+        self.assertEqual(lines[1], "cut all: done\n")
 
     def test_help_lists_the_commands(self):
         child, _ = self.start_broker()

@@ -73,20 +73,50 @@ END_TEST
 
 START_TEST(commands_that_are_wrong_say_what_was_expected)
 {
+#define BROKER_FORMS                                                                               \
+    "needs: broker BROKER down, or broker BROKER down with loss, or broker BROKER up"
     static const struct {
         const char *text;
         kc_err code;
         const char *error;
     } bad[] = {
         {"brocker 1 down", KC_ERR_ARGUMENT, "there is no such command: \"help\" lists them"},
-        {"broker", KC_ERR_ARGUMENT, "needs: broker BROKER down"},
-        {"broker two down", KC_ERR_ARGUMENT, "broker BROKER down: needs a number, not \"two\""},
-        {"broker 1 dwon", KC_ERR_ARGUMENT, "needs: broker BROKER down"},
+        {"broker", KC_ERR_ARGUMENT, BROKER_FORMS},
+        {"broker 2", KC_ERR_ARGUMENT, BROKER_FORMS},
+        {"broker two down", KC_ERR_ARGUMENT,
+         "broker BROKER down: needs a number from 1 to 2, not \"two\""},
+        {"broker 1 dwon", KC_ERR_ARGUMENT, BROKER_FORMS},
+        {"broker 1 down now", KC_ERR_ARGUMENT, BROKER_FORMS},
+        {"link", KC_ERR_ARGUMENT,
+         "needs: link BROKERS off, or link BROKERS slow BYTES, or link BROKERS on; BROKERS is one "
+         "number, or all"},
+        {"link all slow 0", KC_ERR_ARGUMENT,
+         "link BROKERS slow BYTES: needs a number from 1 to 1000000000, not \"0\""},
+        {"coordinator foo x to 1", KC_ERR_ARGUMENT,
+         "needs: coordinator group KEY to BROKER, or coordinator transaction KEY to BROKER"},
+        {"topic create", KC_ERR_ARGUMENT,
+         "needs: topic create NAME, or topic create NAME PARTITIONS, or topic create NAME "
+         "PARTITIONS REPLICAS"},
+        {"topic create t 0", KC_ERR_ARGUMENT,
+         "topic create NAME PARTITIONS: needs a number from 1 to 100000, not \"0\""},
+        {"topic create t 1 9", KC_ERR_ARGUMENT,
+         "topic create NAME PARTITIONS REPLICAS: needs a number from 1 to 8, not \"9\""},
+        {"topic delete orders", KC_E_UNKNOWN_TOPIC_OR_PARTITION, "there is no topic orders"},
+        {"topic recreate orders", KC_E_UNKNOWN_TOPIC_OR_PARTITION, "there is no topic orders"},
+        {"move t -1 to 1", KC_ERR_ARGUMENT,
+         "move NAME PARTITION to BROKER: needs a number from 0, not \"-1\""},
+        {"fault", KC_ERR_ARGUMENT,
+         "needs: fault RULE..., or fault remove NUMBER, or fault clear; a RULE as "
+         "api=Fetch,nth=3,error=NOT_LEADER_OR_FOLLOWER"},
+        {"fault remove", KC_ERR_ARGUMENT, "needs: fault remove NUMBER"},
+        {"fault remove x", KC_ERR_ARGUMENT,
+         "fault remove NUMBER: needs a number from 1, not \"x\""},
+        {"fault clear all", KC_ERR_ARGUMENT, "needs: fault clear"},
         {"broker 9 down", KC_ERR_ARGUMENT, "there is no broker 9: 1 to 2"},
         {"move t 0 to 1", KC_E_UNKNOWN_TOPIC_OR_PARTITION, "there is no partition 0 of a topic t"},
         {"at soon broker 1 down", KC_ERR_ARGUMENT,
-         "at TIME COMMAND...: needs a time as 5s or 250ms, not \"soon\""},
-        {"at 5s broker 1", KC_ERR_ARGUMENT, "needs: broker BROKER down"},
+         "at TIME COMMAND...: needs a time as 250ms, 5s, 2m or 1h, not \"soon\""},
+        {"at 5s broker 1", KC_ERR_ARGUMENT, BROKER_FORMS},
         {"at 5s at 5s help", KC_ERR_ARGUMENT, "at: one time is enough"},
         {"fault api=Fetsh", KC_ERR_ARGUMENT,
          "fault: api needs an API's name as Fetch, or its key, not \"Fetsh\""},
@@ -99,7 +129,7 @@ START_TEST(commands_that_are_wrong_say_what_was_expected)
         {"fault api=Fetch,,", KC_ERR_ARGUMENT, "fault: there is no key \"\""},
         {"fault broker=7", KC_ERR_ARGUMENT, "there is no broker 7: 1 to 2"},
         {"fault remove 1", KC_ERR_NOT_FOUND, "there is no fault 1"},
-        {"cut 0", KC_ERR_ARGUMENT, "cut BROKERS: needs a number, not \"0\""},
+        {"cut 0", KC_ERR_ARGUMENT, "cut BROKERS: needs a number from 1 to 2, or all, not \"0\""},
     };
     kc_error err;
     kc_mock *mock = tcp_mock_start(2);
@@ -112,6 +142,38 @@ START_TEST(commands_that_are_wrong_say_what_was_expected)
     memset(longest, 'x', sizeof longest);
     longest[sizeof longest - 1] = 0;
     ck_assert_int_eq(kc_mock_command(mock, longest, NULL, NULL, &err), KC_ERR_ARGUMENT);
+    kc_mock_free(mock);
+}
+END_TEST
+
+START_TEST(lists_of_nothing_say_so_and_nobody_controls_what_is_down)
+{
+    kc_error err;
+    lines told = {0};
+    kc_mock *mock = tcp_mock_start(1);
+    ck_assert_int_eq(kc_mock_command(mock, "topics", on_line, &told, &err), KC_OK);
+    ck_assert_str_eq(told.last, "no topics");
+    ck_assert_int_eq(kc_mock_command(mock, "faults", on_line, &told, &err), KC_OK);
+    ck_assert_str_eq(told.last, "no faults");
+    ck_assert_int_eq(kc_mock_command(mock, "brokers", on_line, &told, &err), KC_OK);
+    ck_assert_ptr_nonnull(strstr(told.last, ", controller"));
+    ck_assert_int_eq(kc_mock_command(mock, "broker 1 down", on_line, &told, &err), KC_OK);
+    ck_assert_int_eq(kc_mock_command(mock, "brokers", on_line, &told, &err), KC_OK);
+    ck_assert_ptr_null(strstr(told.last, ", controller"));
+    kc_mock_free(mock);
+}
+END_TEST
+
+START_TEST(a_list_with_a_time_is_the_list_alone)
+{
+    kc_error err;
+    lines told = {0};
+    kc_mock *mock = tcp_mock_new(1);
+    ck_assert_int_eq(kc_mock_command(mock, "at 1ms topics", on_line, &told, &err), KC_OK);
+    ck_assert_int_eq(kc_mock_command(mock, "at 20ms cut all", on_line, &told, &err), KC_OK);
+    while (strcmp(told.last, "cut all: done") != 0)
+        ck_assert_int_eq(kc_mock_dispatch(mock, -1), KC_OK);
+    ck_assert_int_eq(atomic_load(&told.count), 2);
     kc_mock_free(mock);
 }
 END_TEST
