@@ -102,7 +102,7 @@ static void on_output(km_conn *conn, void *user)
     (void)user;
 }
 
-static const km_conn_ops ops = {on_output};
+static const km_conn_ops ops = {.on_output = on_output};
 
 static void hang_up(peer *p)
 {

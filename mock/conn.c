@@ -366,6 +366,8 @@ static bool find_sasl(km_conn *conn, km_sasl **sasl_out)
     *sasl_out = km_sasl_new(auth);
     if (!*sasl_out)
         return false;
+    (*sasl_out)->broker_id = conn->broker->id;
+    (*sasl_out)->peer = conn->ops->peer ? conn->ops->peer(conn->user) : "a client";
     km_conn_set_auth(conn, *sasl_out, sasl_free);
     return true;
 }

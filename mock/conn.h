@@ -14,6 +14,8 @@
 typedef struct km_conn_ops {
     /** There is output, or the connection is done. Called from anywhere: only make a note. */
     void (*on_output)(km_conn *conn, void *user);
+    /** Address of the other end, for the log. May be NULL. */
+    const char *(*peer)(void *user);
 } km_conn_ops;
 
 /** NULL: no memory, or the broker is down. */

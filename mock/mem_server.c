@@ -39,7 +39,7 @@ static void on_output(km_conn *conn, void *user)
     kn_task_queue(link->server->loop, &link->server->settle);
 }
 
-static const km_conn_ops conn_ops = {on_output};
+static const km_conn_ops conn_ops = {.on_output = on_output};
 
 static void advance(km_mem_server *server)
 {

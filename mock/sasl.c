@@ -2,6 +2,8 @@
  * The stages of a connection that has to say who is at its other end. */
 #include "mock/sasl.h"
 
+#include "protocol/base/text.h"
+
 #include <kafkac/unstable/errors.h>
 #include <kafkac/unstable/messages.h>
 
@@ -86,10 +88,16 @@ km_sasl_verdict km_sasl_gate(km_sasl *sasl, int16_t api_key, bool is_known_versi
 int16_t km_sasl_handshake(km_sasl *sasl, kc_bytes name, int16_t version)
 {
     km_mechanism mechanism;
+    char told[32];
     if (sasl->stage != KM_SASL_INITIAL && sasl->stage != KM_SASL_HANDSHAKE)
         return KC_E_ILLEGAL_SASL_STATE;
-    if (!km_mechanism_find(name, &mechanism) || !(sasl->auth->mechanisms & (1u << mechanism)))
+    if (!km_mechanism_find(name, &mechanism) || !(sasl->auth->mechanisms & (1u << mechanism))) {
+        kb_text_printable(told, sizeof told, name);
+        kb_log_line(&sasl->auth->cluster->log, KC_LOG_INFO,
+                    "broker %d: %s refused: SASL mechanism \"%s\" is not served", sasl->broker_id,
+                    sasl->peer, told);
         return KC_E_UNSUPPORTED_SASL_MECHANISM;
+    }
     exchange_end(sasl);
     sasl->is_bare = version == 0 && !sasl->is_again;
     sasl->stage = KM_SASL_TOKENS;
@@ -113,6 +121,19 @@ km_sasl_status km_sasl_fail(km_sasl *sasl, const char *why)
             sasl->is_again ? "re-authentication" : "authentication",
             km_mechanism_name(sasl->mechanism));
     return KM_SASL_FAILED;
+}
+
+void km_sasl_claim(km_sasl *sasl, kc_bytes user)
+{
+    kb_text_printable(sasl->exchange.claimed, sizeof sasl->exchange.claimed, user);
+}
+
+/** Who, how and why, never with what. */
+static void log_refusal(const km_sasl *sasl)
+{
+    kb_log_line(&sasl->auth->cluster->log, KC_LOG_INFO,
+                "broker %d: %s refused: SASL %s, user \"%s\": %s", sasl->broker_id, sasl->peer,
+                km_mechanism_name(sasl->mechanism), sasl->exchange.claimed, sasl->why);
 }
 
 bool km_sasl_set_user(km_sasl *sasl, kc_bytes user)
@@ -176,7 +197,11 @@ km_sasl_status km_sasl_token(km_sasl *sasl, kc_bytes in, kb_buf *out, int64_t *l
         status = km_sasl_scram(sasl, in, out);
         break;
     }
-    return status == KM_SASL_DONE ? complete(sasl, lifetime_ms_out) : status;
+    if (status == KM_SASL_DONE)
+        status = complete(sasl, lifetime_ms_out);
+    if (status == KM_SASL_FAILED)
+        log_refusal(sasl);
+    return status;
 }
 
 /* ---- PLAIN (RFC 4616) ---- */
@@ -214,6 +239,7 @@ km_sasl_status km_sasl_plain(km_sasl *sasl, kc_bytes in, kb_buf *out)
     }
     if (tokens[1].len == 0)
         return km_sasl_fail(sasl, "Authentication failed: username not specified");
+    km_sasl_claim(sasl, tokens[1]);
     if (tokens[2].len == 0)
         return km_sasl_fail(sasl, "Authentication failed: password not specified");
     const km_user *user = km_auth_user(sasl->auth, tokens[1]);

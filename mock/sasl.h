@@ -27,6 +27,7 @@ typedef struct km_sasl_exchange {
     kb_buf text;              /**< SCRAM: what both sides sign            */
     char nonce[128];          /**< SCRAM: both sides' one behind the other */
     kc_bytes user;            /**< who it is; allocated                   */
+    char claimed[64];         /**< who he says he is, for the log         */
     int64_t token_expires_ms; /**< OAUTHBEARER, since 1970; 0: no token   */
 } km_sasl_exchange;
 
@@ -42,6 +43,8 @@ typedef struct km_sasl {
     int64_t expires_us; /**< the session's; 0: it does not end               */
     int64_t again_us;   /**< when the last re-authentication began; 0: never */
     char why[320];      /**< of a failure, for the client                    */
+    int32_t broker_id;  /**< where, and who is at the other end: for the log */
+    const char *peer;
 } km_sasl;
 
 /** NULL: no memory. */
@@ -77,6 +80,8 @@ km_sasl_status km_sasl_scram(km_sasl *sasl, kc_bytes in, kb_buf *out);
 km_sasl_status km_sasl_oauth(km_sasl *sasl, kc_bytes in, kb_buf *out);
 /** KM_SASL_FAILED with this text; NULL: the one for wrong credentials. */
 km_sasl_status km_sasl_fail(km_sasl *sasl, const char *why);
+/** Who it is to be, before it is proved: told in the log when it is refused. */
+void km_sasl_claim(km_sasl *sasl, kc_bytes user);
 /** Who it is, when the exchange succeeds. False: no memory. */
 bool km_sasl_set_user(km_sasl *sasl, kc_bytes user);
 

@@ -28,10 +28,11 @@ static kc_bytes check_claims(km_sasl *sasl, kc_bytes claims, kb_arena *arena)
     int64_t now_ms = sasl->auth->cluster->wall_ms;
     kc_bytes subject = kb_json_pointer(claims, "/sub"), issued = kb_json_pointer(claims, "/iat");
     double expires = 0, since = 0;
-    kc_bytes user;
+    kc_bytes user = KC_NULL;
     if (!subject.ptr || subject.ptr[0] != '"' || !kb_json_unescape(subject, arena, &user) ||
         kb_text_trim(user).len == 0)
         return KC_NULL;
+    km_sasl_claim(sasl, user);
     if (!number(claims, "/exp", &expires) || (issued.ptr && !number(claims, "/iat", &since)))
         return KC_NULL;
     bool is_valid = since * 1000 <= (double)now_ms && (double)now_ms < expires * 1000 &&

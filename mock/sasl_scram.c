@@ -108,6 +108,7 @@ static km_sasl_status on_first(km_sasl *sasl, kc_bytes in, kb_buf *out)
     bool is_token =
         first.extensions.ptr && kb_text_contains(first.extensions, KC_STR("tokenauth=true"));
     kc_bytes user_name = kc_span(name, name_len);
+    km_sasl_claim(sasl, user_name);
     km_user *user = is_token ? NULL : km_auth_user(sasl->auth, user_name);
     const km_scram *scram = user ? km_user_scram(user, sasl->mechanism) : NULL;
     if (!scram)

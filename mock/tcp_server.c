@@ -143,7 +143,13 @@ static void on_output(km_conn *conn, void *user)
     mark_dirty(user);
 }
 
-static const km_conn_ops conn_ops = {on_output};
+static const char *peer_of(void *user)
+{
+    const tcp_link *link = user;
+    return link->peer;
+}
+
+static const km_conn_ops conn_ops = {.on_output = on_output, .peer = peer_of};
 
 static void reset_socket(int fd)
 {

@@ -275,7 +275,8 @@ static const cli_option options[] = {
     {0, "fault", CLI_LIST, &opt.faults, "RULE",
      "as api=Fetch,nth=3,error=NOT_LEADER_OR_FOLLOWER\n(several)", 0, 0},
     {0, "at", CLI_LIST, &opt.plans, "\"TIME COMMAND\"", "as \"5s broker 2 down\" (several)", 0, 0},
-    {0, "verbose", CLI_FLAG, &opt.is_verbose, NULL, "connections on standard error", 0, 0},
+    {0, "verbose", CLI_FLAG, &opt.is_verbose, NULL,
+     "connections and refused logins on standard error", 0, 0},
     {0, NULL, CLI_FLAG, NULL, NULL, NULL, 0, 0},
 };
 

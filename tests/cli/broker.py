@@ -140,7 +140,7 @@ class Tests(Case):
         self.assertEqual({r["partition"] for r in found}, {0, 1})
 
     def test_who_is_named_may_connect_and_nobody_else(self):
-        _, where = self.start_broker("--user", "alice:secret:1", "--user", "bob:s")
+        child, where = self.start_broker("--user", "alice:secret:1", "--user", "bob:s", "--verbose")
 
         def properties(mechanism, name, password):
             pairs = {"security.protocol": "SASL_PLAINTEXT", "sasl.mechanism": mechanism, "sasl.username": name,
@@ -153,6 +153,9 @@ class Tests(Case):
                                       *properties(mechanism, "bob", "secret"), code=ERROR)
             self.assertRegex(err, "(?i)authentication|password")
         self.run_program("kafka", "call", "Metadata", "{}", "-b", where, "-X", "default.api.timeout.ms=1500", code=ERROR)
+        _, _, told = self.end(child, signal.SIGTERM)
+        self.assertRegex(told, r'broker 1: 127\.0\.0\.1:\d+ refused: SASL PLAIN, user "bob": ')
+        self.assertNotIn("secret", told)
         _, err = self.run_program("broker", "--user", "alice", code=ERROR)
         self.assertIn("--user must be NAME:PASSWORD", err)
 

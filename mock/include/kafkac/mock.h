@@ -64,7 +64,8 @@ typedef struct kc_mock_options {
     const kc_alloc *alloc;   /**< NULL: the C library's; copied. By one thread at a time */
     kc_log_fn log;           /**< NULL: no log. On the thread that serves or controls */
     void *log_user;
-    kc_log_level log_level; /**< KC_LOG_INFO tells connections; default KC_LOG_WARNING */
+    kc_log_level
+        log_level; /**< KC_LOG_INFO tells connections and refused logins; default KC_LOG_WARNING */
 } kc_mock_options;
 
 /** All defaults. */

@@ -32,7 +32,7 @@ static void on_output(km_conn *conn, void *user)
     (void)user;
 }
 
-static const km_conn_ops ops = {on_output};
+static const km_conn_ops ops = {.on_output = on_output};
 
 mock_world *mock_new_with(const km_options *options)
 {

@@ -199,6 +199,39 @@ START_TEST(plain_lets_in_who_knows_the_password_and_nobody_else)
 }
 END_TEST
 
+static void on_log(kc_log_level level, const char *line, void *user)
+{
+    (void)level;
+    snprintf(user, 200, "%s", line);
+}
+
+START_TEST(who_is_refused_is_logged_with_his_name_and_without_his_secret)
+{
+    char said[200] = "";
+    mock_world *world = secure(0);
+    world->cluster->log = (kb_log){.fn = on_log, .user = said, .level = KC_LOG_INFO};
+    mock_link *link = mock_link_new(world, 1);
+    handshake(link, 1, "PLAIN");
+    token(link, KC_STR("\0alice\0secrex"));
+    ck_assert_str_eq(said, "broker 1: a client refused: SASL PLAIN, user \"alice\": Authentication "
+                           "failed: Invalid username or password");
+    link = mock_link_new(world, 1);
+    handshake(link, 1, "SCRAM-SHA-256");
+    token(link, KC_STR("n,,n=carol,r=nonce"));
+    ck_assert_str_eq(said,
+                     "broker 1: a client refused: SASL SCRAM-SHA-256, user \"carol\": "
+                     "Authentication failed during authentication due to invalid credentials with "
+                     "SASL mechanism SCRAM-SHA-256");
+    link = mock_link_new(world, 1);
+    handshake(link, 1, "GSSAPI");
+    ck_assert_str_eq(said, "broker 1: a client refused: SASL mechanism \"GSSAPI\" is not served");
+    *said = 0;
+    log_in(mock_link_new(world, 1));
+    ck_assert_str_eq(said, "");
+    mock_free(world);
+}
+END_TEST
+
 START_TEST(after_the_old_handshake_tokens_come_bare)
 {
     static const uint8_t good[] = "\0\0\0\x0d\0alice\0secret", bad[] = "\0\0\0\x0d\0alice\0secrex";
