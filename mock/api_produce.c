@@ -213,8 +213,10 @@ static int16_t store(km_request *request, item *it)
             is_there ? partition->log.entries[at].max_timestamp : KP_NO_TIMESTAMP;
     } else {
         if (km_producers_reserve(partition, it->batch.producer_id) ||
-            km_log_append(&partition->log, &it->batch, partition->leader_epoch))
+            km_log_append(&partition->log, &it->batch, partition->leader_epoch)) {
+            km_memory_check(request->cluster);
             return KC_E_KAFKA_STORAGE_ERROR;
+        }
         km_producers_appended(partition);
         it->is_appended = true;
         it->out->base_offset = partition->log.end_offset - it->batch.last_offset_delta - 1;

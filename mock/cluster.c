@@ -128,6 +128,17 @@ void km_unwatch(km_watcher *watcher)
     kb_list_remove(&watcher->node);
 }
 
+void km_memory_check(km_cluster *cluster)
+{
+    if (cluster->is_memory_told || !cluster->mem->is_full)
+        return;
+    cluster->is_memory_told = true;
+    kb_log_line(&cluster->log, KC_LOG_WARNING,
+                "the memory of %zu bytes is used up: records are refused (KAFKA_STORAGE_ERROR), "
+                "other requests cost their connection",
+                cluster->mem->limit);
+}
+
 void km_changed(km_cluster *cluster)
 {
     /* A watcher may answer requests, and by that have any other taken off or put on. */

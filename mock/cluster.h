@@ -79,6 +79,7 @@ typedef struct km_module {
 
 struct km_cluster {
     kb_mem *mem;
+    bool is_memory_told; /**< that it is used up */
     kb_log log;
     kb_rand rand;
     km_options options;
@@ -127,6 +128,8 @@ void km_timer_stop(km_cluster *cluster, kn_timer *timer);
 
 void km_watch(km_cluster *cluster, km_watcher *watcher);
 void km_unwatch(km_watcher *watcher);
+/** Warn, once, where the block asked for last was refused because memory is used up. */
+void km_memory_check(km_cluster *cluster);
 /** Tell the watchers. */
 void km_changed(km_cluster *cluster);
 void km_module_add(km_cluster *cluster, km_module *module);

@@ -117,6 +117,7 @@ void km_conn_close(km_conn *conn, bool is_cut)
 {
     if (conn->is_done && (conn->is_cut || !is_cut))
         return;
+    km_memory_check(cluster_of(conn));
     conn->is_done = true;
     conn->is_cut |= is_cut;
     if (!conn->current || !conn->current->is_at_handler) {

@@ -145,6 +145,17 @@ static void take_apart(kc_mock *mock)
     assert(mem.used == 0);
 }
 
+/** KC_ERR_NOMEM, told with the limit where that is why. */
+static kc_err no_memory(const kb_mem *mem, kc_error *err)
+{
+    if (!mem->is_full)
+        return kb_error_code(err, KC_ERR_NOMEM);
+    return kb_error_set(err, KC_ERR_NOMEM,
+                        "memory_bytes_max of %zu is too little for a mock: make it larger, %d at "
+                        "least",
+                        mem->limit, KC_MOCK_MEMORY_BYTES_MIN);
+}
+
 kc_err kc_mock_new(const kc_mock_options *options, kc_mock **mock_out, kc_error *err)
 {
     kc_mock_options defaults;
@@ -155,7 +166,7 @@ kc_err kc_mock_new(const kc_mock_options *options, kc_mock **mock_out, kc_error 
     kb_mem_init(&mem, options->alloc, options->memory_bytes_max);
     kc_mock *mock = kb_mem_zalloc(&mem, sizeof *mock);
     if (!mock)
-        return kb_error_code(err, KC_ERR_NOMEM);
+        return no_memory(&mem, err);
     mock->mem = mem;
     mock->log = (kb_log){options->log, options->log_user,
                          options->log_level ? options->log_level : KC_LOG_WARNING};
@@ -167,6 +178,8 @@ kc_err kc_mock_new(const kc_mock_options *options, kc_mock **mock_out, kc_error 
         failed = open_cluster(mock, options, err);
     if (!failed)
         failed = write_bootstrap(mock, err);
+    if (failed == KC_ERR_NOMEM)
+        failed = no_memory(&mock->mem, err);
     if (failed) {
         take_apart(mock);
         return failed;

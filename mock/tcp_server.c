@@ -321,6 +321,7 @@ static void link_new(tcp_port *port, int fd, const any_sockaddr *from)
     tcp_link *link = kb_mem_zalloc(cluster->mem, sizeof *link);
     km_conn *conn = link ? km_conn_new(port->broker, &conn_ops, link) : NULL;
     if (!conn) {
+        km_memory_check(cluster);
         kb_mem_free(cluster->mem, link);
         reset_socket(fd);
         return;

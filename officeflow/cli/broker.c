@@ -66,7 +66,9 @@ static bool parse_size(const char *text, size_t *bytes_out)
             kb_parse_u64(kc_span(text, digits), &number) && number > 0 &&
             number <= (uint64_t)(INT64_MAX >> units[i].shift)) {
             *bytes_out = (size_t)(number << units[i].shift);
-            return true;
+            return *bytes_out >= KC_MOCK_MEMORY_BYTES_MIN ||
+                   cli_complain("broker: --memory must be larger than \"%s\": %dKiB at least", text,
+                                KC_MOCK_MEMORY_BYTES_MIN / 1024);
         }
     return cli_complain("broker: --memory must be a size as 512MiB or 2GiB, not \"%s\"", text);
 }
@@ -271,7 +273,8 @@ static const cli_option options[] = {
      "who may connect, by SASL PLAIN or SCRAM (several);\nwithout it anybody may", 0, 0},
     {0, "session", CLI_INT, &opt.session_ms, "MS",
      "until a user has to say again who he is\n(KIP-368); 0 (default): never", 0, 86400000},
-    {0, "memory", CLI_TEXT, &opt.memory, "SIZE", "at most, as 512MiB or 2GiB (1GiB)", 0, 0},
+    {0, "memory", CLI_TEXT, &opt.memory, "SIZE",
+     "at most, as 512MiB or 2GiB (1GiB); 128KiB at least", 0, 0},
     {0, "fault", CLI_LIST, &opt.faults, "RULE",
      "as api=Fetch,nth=3,error=NOT_LEADER_OR_FOLLOWER\n(several)", 0, 0},
     {0, "at", CLI_LIST, &opt.plans, "\"TIME COMMAND\"", "as \"5s broker 2 down\" (several)", 0, 0},

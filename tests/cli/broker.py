@@ -87,6 +87,8 @@ class Tests(Case):
             ("--port", "65535", "--brokers", "2"): "need ports above 65535",
             ("--host", "somewhere"): "is no IP address",
             ("--memory", "much"): "--memory must be a size",
+            ("--memory", "10"): '--memory must be larger than "10": 128KiB at least',
+            ("--memory", "64KiB"): '--memory must be larger than "64KiB": 128KiB at least',
             ("--fault", "api=Fetsh"): "api needs an API's name",
             ("--fault", ""): "needs: fault RULE..., or",
             ("--fault", "api=Fetch,api=Produce"): "fault: api is given twice",
@@ -158,6 +160,15 @@ class Tests(Case):
         self.assertNotIn("secret", told)
         _, err = self.run_program("broker", "--user", "alice", code=ERROR)
         self.assertIn("--user must be NAME:PASSWORD", err)
+
+    def test_memory_that_is_used_up_is_told_once(self):
+        child, where = self.start_broker("--memory", "256KiB", "--brokers", "32")
+        records = [{"key": f"k{i}", "value": os.urandom(4000).hex()} for i in range(50)]
+        self.run_program("kafka", "produce", "t", "-b", where, "-X", "delivery.timeout.ms=1500", "-X",
+                         "request.timeout.ms=1000", "-X", "linger.ms=0", code=None,
+                         stdin="".join(json.dumps(record) + "\n" for record in records))
+        _, _, err = self.end(child, signal.SIGTERM)
+        self.assertEqual(err.count("the memory of 262144 bytes is used up: records are refused"), 1, err)
 
     # --- faults ---
 

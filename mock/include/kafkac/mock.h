@@ -32,6 +32,8 @@ extern "C" {
 typedef struct kc_mock kc_mock;
 
 #define KC_MOCK_BROKERS_MAX 32
+/** Least memory_bytes_max with which one starts and serves a little. */
+#define KC_MOCK_MEMORY_BYTES_MIN 131072
 
 /** Who may connect where users are named: by SASL with PLAIN, SCRAM-SHA-256 or SCRAM-SHA-512. */
 typedef struct kc_mock_user {
@@ -59,10 +61,13 @@ typedef struct kc_mock_options {
     const kc_mock_user *users;
     size_t user_count;
     int32_t sasl_session_ms; /**< until a session ends (KIP-368): 0: never, to 86,400,000 */
-    size_t memory_bytes_max; /**< of all it holds; 0: no limit; default 1 GiB         */
-    uint64_t seed;           /**< of ids; 0: another one each time                    */
-    const kc_alloc *alloc;   /**< NULL: the C library's; copied. By one thread at a time */
-    kc_log_fn log;           /**< NULL: no log. On the thread that serves or controls */
+    /** Of all it holds; 0: no limit; default 1 GiB; see KC_MOCK_MEMORY_BYTES_MIN. Used up, Produce is answered with
+     * KAFKA_STORAGE_ERROR where the request itself still fits, and other requests cost their connection; a line of
+     * KC_LOG_WARNING tells it once. */
+    size_t memory_bytes_max;
+    uint64_t seed;         /**< of ids; 0: another one each time                    */
+    const kc_alloc *alloc; /**< NULL: the C library's; copied. By one thread at a time */
+    kc_log_fn log;         /**< NULL: no log. On the thread that serves or controls */
     void *log_user;
     kc_log_level
         log_level; /**< KC_LOG_INFO tells connections and refused logins; default KC_LOG_WARNING */

@@ -447,9 +447,18 @@ START_TEST(sequences_follow_one_another_and_go_round)
 }
 END_TEST
 
+static void count_line(kc_log_level level, const char *line, void *user)
+{
+    int *told = user;
+    if (level == KC_LOG_WARNING && strstr(line, "is used up"))
+        ++*told;
+}
+
 START_TEST(a_full_memory_is_a_storage_error_and_nothing_is_stored)
 {
     mock_world *world = mock_new(1);
+    int told = 0;
+    world->cluster->log = (kb_log){.fn = count_line, .user = &told, .level = KC_LOG_WARNING};
     km_topic *topic = mock_topic(world, "t", 1);
     const km_log *log = &topic->partitions[0]->log;
     one_request request;
@@ -477,6 +486,7 @@ START_TEST(a_full_memory_is_a_storage_error_and_nothing_is_stored)
     }
     ck_assert_int_gt(refused, 0);
     ck_assert_int_gt(closed, 0);
+    ck_assert_int_eq(told, 1);
     mock_free(world);
 }
 END_TEST

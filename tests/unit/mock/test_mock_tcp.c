@@ -187,6 +187,15 @@ START_TEST(options_out_of_range_and_a_port_that_is_taken_are_told)
     options.user_count = 0;
     options.memory_bytes_max = 5000;
     ck_assert_int_eq(kc_mock_new(&options, &other, &err), KC_ERR_NOMEM);
+    ck_assert_str_eq(err.text, "memory_bytes_max of 5000 is too little for a mock: make it larger, "
+                               "131072 at least");
+    options.memory_bytes_max = 10;
+    ck_assert_int_eq(kc_mock_new(&options, &other, &err), KC_ERR_NOMEM);
+    ck_assert_ptr_nonnull(strstr(err.text, "memory_bytes_max of 10 is too little"));
+    options.memory_bytes_max = KC_MOCK_MEMORY_BYTES_MIN;
+    options.brokers = KC_MOCK_BROKERS_MAX;
+    ck_assert_int_eq(kc_mock_new(&options, &other, &err), KC_OK);
+    kc_mock_free(other);
     kc_mock_free(mock);
     kc_mock_free(NULL);
 }
