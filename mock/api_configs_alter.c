@@ -57,7 +57,8 @@ static kc_err name_nulls(alteration *a, kc_bytes *why_out)
                          text.len > 0 ? KC_STR(", ") : KC_STR("Null value not supported for : "));
         kb_buf_put_bytes(&text, a->changes[i].name);
     }
-    *why_out = text.len > 0 ? km_request_copy(a->request, kb_buf_bytes(&text)) : KC_NULL;
+    kc_bytes why = km_text_cut(kb_buf_bytes(&text));
+    *why_out = text.len > 0 ? km_request_copy(a->request, why) : KC_NULL;
     bool has_memory = !text.err && (text.len == 0 || why_out->ptr);
     kb_buf_cleanup(&text);
     return has_memory ? KC_OK : KC_ERR_NOMEM;
@@ -327,7 +328,7 @@ static int16_t alter(alteration *a)
 /** Type and name as one text; null: no memory. */
 static kc_bytes resource_key(km_request *request, int8_t type, kc_bytes name)
 {
-    return KM_TEXT(&request->arena, "%d " KC_FMT, (int)type, KC_ARG(name));
+    return kc_str(kb_arena_printf(&request->arena, "%d " KC_FMT, (int)type, KC_ARG(name)));
 }
 
 static int16_t alter_if_once(alteration *a, km_twice twice)

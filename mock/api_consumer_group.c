@@ -3,6 +3,7 @@
 #include "mock/api.h"
 #include "mock/assignor.h"
 #include "mock/consumer_group.h"
+#include "mock/text.h"
 
 /** READ, DELETE, DESCRIBE, DESCRIBE_CONFIGS, ALTER_CONFIGS: what may be done with a group when nothing forbids it. */
 #define GROUP_OPERATIONS (1 << 3 | 1 << 6 | 1 << 8 | 1 << 10 | 1 << 11)
@@ -59,10 +60,10 @@ static kc_err check(km_request *request, const kp_consumer_group_heartbeat_req *
     if (out->error_message.ptr)
         return (kc_err)KC_E_INVALID_REQUEST;
     if (asked->server_assignor.ptr && !km_assignor_by_name(asked->server_assignor)) {
-        const char *text = kb_arena_printf(
-            &request->arena,
-            "ServerAssignor " KC_FMT " is not supported. Supported assignors: uniform, range.",
-            KC_ARG(asked->server_assignor));
+        const char *text = km_text(&request->arena,
+                                   "ServerAssignor " KC_FMT
+                                   " is not supported. Supported assignors: uniform, range.",
+                                   KC_ARG(asked->server_assignor));
         out->error_message = kc_str(text ? text : "");
         return text ? (kc_err)KC_E_UNSUPPORTED_ASSIGNOR : KC_ERR_NOMEM;
     }

@@ -2,6 +2,7 @@
  * ListGroups, DescribeGroups, DeleteGroups: groups as an administrator sees them. */
 #include "mock/api.h"
 #include "mock/classic_group.h"
+#include "mock/text.h"
 #include "protocol/base/text.h"
 
 /** READ, DELETE, DESCRIBE, DESCRIBE_CONFIGS, ALTER_CONFIGS: what there is to do with a group. */
@@ -112,11 +113,10 @@ static bool describe_missing(km_request *request, const km_group *group,
     out->group_state = KC_STR("Dead");
     if (request->version < 6)
         return true;
-    const char *text =
-        kb_arena_printf(&request->arena,
-                        km_group_is_known(group) ? "Group " KC_FMT " is not a classic group."
-                                                 : "Group " KC_FMT " not found.",
-                        KC_ARG(out->group_id));
+    const char *text = km_text(&request->arena,
+                               km_group_is_known(group) ? "Group " KC_FMT " is not a classic group."
+                                                        : "Group " KC_FMT " not found.",
+                               KC_ARG(out->group_id));
     out->error_code = KC_E_GROUP_ID_NOT_FOUND;
     out->error_message = kc_str(text);
     return text != NULL;

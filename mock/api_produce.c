@@ -8,6 +8,7 @@
 #include "mock/produce_batch.h"
 #include "mock/producer_state.h"
 #include "mock/retention.h"
+#include "mock/text.h"
 #include "protocol/base/text.h"
 
 #define ACKS_ALL (-1)
@@ -109,7 +110,7 @@ static int64_t min_in_sync(const km_partition *partition)
 /** An error that older clients try again, too. */
 static int16_t not_verified(km_request *request, const item *it, int16_t error)
 {
-    const char *text = kb_arena_printf(
+    const char *text = km_text(
         &request->arena,
         "Unable to verify the partition has been added to the transaction. Underlying error: %s",
         kc_err_name((kc_err)error));

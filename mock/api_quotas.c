@@ -288,7 +288,8 @@ static kc_bytes entity_text(quota_alteration *a)
         kb_buf_put_bytes(&out, part->entity_name.ptr ? part->entity_name : KC_STR("null"));
     }
     kb_buf_put_bytes(&out, KC_STR("})"));
-    kc_bytes text = out.err ? KC_NULL : km_request_copy(a->request, kb_buf_bytes(&out));
+    kc_bytes text =
+        out.err ? KC_NULL : km_request_copy(a->request, km_text_cut(kb_buf_bytes(&out)));
     kb_buf_cleanup(&out);
     return text;
 }

@@ -3,6 +3,7 @@
 #include "mock/api.h"
 #include "mock/configs.h"
 #include "mock/share_group.h"
+#include "mock/text.h"
 
 /** READ, DELETE, DESCRIBE, DESCRIBE_CONFIGS, ALTER_CONFIGS: all an unsecured broker allows on a group. */
 #define GROUP_OPERATIONS 3400
@@ -10,8 +11,7 @@
 /** Text with a group's id; null without memory, which an answer bears. */
 static kc_bytes say(km_request *request, const char *before, kc_bytes id, const char *after)
 {
-    const char *text =
-        kb_arena_printf(&request->arena, "%s" KC_FMT "%s", before, KC_ARG(id), after);
+    const char *text = km_text(&request->arena, "%s" KC_FMT "%s", before, KC_ARG(id), after);
     return text ? kc_str(text) : KC_NULL;
 }
 
@@ -82,9 +82,9 @@ static int16_t heartbeat(km_request *request, const kp_share_group_heartbeat_req
     }
     int16_t error = km_share_group_beat(group, told);
     if (error == KC_E_UNKNOWN_MEMBER_ID)
-        told->message = kb_arena_printf(&request->arena,
-                                        "Member " KC_FMT " is not a member of group " KC_FMT ".",
-                                        KC_ARG(asked->member_id), KC_ARG(asked->group_id));
+        told->message =
+            km_text(&request->arena, "Member " KC_FMT " is not a member of group " KC_FMT ".",
+                    KC_ARG(asked->member_id), KC_ARG(asked->group_id));
     if (told->message)
         out->error_message = kc_str(told->message);
     if (error)

@@ -3,6 +3,7 @@
  * DeleteShareGroupOffsets. */
 #include "mock/api.h"
 #include "mock/share_group.h"
+#include "mock/text.h"
 
 /* ---- describe ---- */
 
@@ -206,10 +207,10 @@ km_action km_api_delete_share_group_offsets(km_request *request, const void *mes
     if (!out->error_code)
         out->error_code = km_check_coordinator(request, KM_COORDINATOR_GROUP, asked->group_id);
     if (!out->error_code && !group) {
-        const char *text = kb_arena_printf(
-            &request->arena, "Group " KC_FMT "%s", KC_ARG(asked->group_id),
-            km_group_find(request->cluster, asked->group_id) ? " is not a share group."
-                                                             : " not found.");
+        const char *text =
+            km_text(&request->arena, "Group " KC_FMT "%s", KC_ARG(asked->group_id),
+                    km_group_find(request->cluster, asked->group_id) ? " is not a share group."
+                                                                     : " not found.");
         out->error_code = KC_E_GROUP_ID_NOT_FOUND;
         out->error_message = text ? kc_str(text) : KC_NULL;
     }

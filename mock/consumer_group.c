@@ -17,6 +17,7 @@
  * rebalance timeout. The coordinator may move: the group stays, the sessions begin anew, as after loading the log. */
 #include "mock/configs.h"
 #include "mock/consumer_group_core.h"
+#include "mock/text.h"
 #include "protocol/base/error.h"
 #include "protocol/base/text.h"
 
@@ -224,17 +225,16 @@ static kc_err find_group(km_request *request, const kp_consumer_group_heartbeat_
     kb_arena *arena = &request->arena;
     const char *text;
     if (!km_group_is_known(group) && asked->member_epoch < 0)
-        text = kb_arena_printf(arena, "Group " KC_FMT " not found.", KC_ARG(group_id));
+        text = km_text(arena, "Group " KC_FMT " not found.", KC_ARG(group_id));
     else if (!km_group_is_known(group))
-        text = kb_arena_printf(arena, "Consumer group " KC_FMT " not found.", KC_ARG(group_id));
+        text = km_text(arena, "Consumer group " KC_FMT " not found.", KC_ARG(group_id));
     else if (may_make && group->type == KM_GROUP_CLASSIC)
-        text = kb_arena_printf(arena,
-                               "Cannot upgrade classic group " KC_FMT
-                               " to consumer group because online upgrade is disabled.",
-                               KC_ARG(group_id));
+        text = km_text(arena,
+                       "Cannot upgrade classic group " KC_FMT
+                       " to consumer group because online upgrade is disabled.",
+                       KC_ARG(group_id));
     else
-        text =
-            kb_arena_printf(arena, "Group " KC_FMT " is not a consumer group.", KC_ARG(group_id));
+        text = km_text(arena, "Group " KC_FMT " is not a consumer group.", KC_ARG(group_id));
     return refuse(out, KC_E_GROUP_ID_NOT_FOUND, text);
 }
 
@@ -265,20 +265,19 @@ static kc_err check_epoch(km_request *request, const kp_consumer_group_heartbeat
     if (is_smaller && epoch == member->now.previous_epoch && owns_no_more(asked, member))
         return KC_OK;
     return refuse(out, KC_E_FENCED_MEMBER_EPOCH,
-                  kb_arena_printf(&request->arena,
-                                  "The consumer group member has a %s member epoch (%d) than the "
-                                  "one known by the group coordinator (%d). The member must "
-                                  "abandon all its partitions and rejoin.",
-                                  is_smaller ? "smaller" : "greater", epoch, member->now.epoch));
+                  km_text(&request->arena,
+                          "The consumer group member has a %s member epoch (%d) than the "
+                          "one known by the group coordinator (%d). The member must "
+                          "abandon all its partitions and rejoin.",
+                          is_smaller ? "smaller" : "greater", epoch, member->now.epoch));
 }
 
 static kc_err unknown_member(km_request *request, const kp_consumer_group_heartbeat_req *asked,
                              kp_consumer_group_heartbeat_resp *out)
 {
     return refuse(out, KC_E_UNKNOWN_MEMBER_ID,
-                  kb_arena_printf(&request->arena,
-                                  "Member " KC_FMT " is not a member of group " KC_FMT ".",
-                                  KC_ARG(asked->member_id), KC_ARG(asked->group_id)));
+                  km_text(&request->arena, "Member " KC_FMT " is not a member of group " KC_FMT ".",
+                          KC_ARG(asked->member_id), KC_ARG(asked->group_id)));
 }
 
 /** The static member of this instance, which `member_id` must be. */
@@ -290,15 +289,15 @@ static kc_err find_static(km_request *request, const km_consumer_group *cg,
     *member_out = member;
     if (!member)
         return refuse(out, KC_E_UNKNOWN_MEMBER_ID,
-                      kb_arena_printf(&request->arena, "Instance id " KC_FMT " is unknown.",
-                                      KC_ARG(asked->instance_id)));
+                      km_text(&request->arena, "Instance id " KC_FMT " is unknown.",
+                              KC_ARG(asked->instance_id)));
     if (!kc_bytes_equal(member->id, asked->member_id))
         return refuse(out, KC_E_FENCED_INSTANCE_ID,
-                      kb_arena_printf(&request->arena,
-                                      "Static member " KC_FMT " with instance id " KC_FMT
-                                      " was fenced by member " KC_FMT ".",
-                                      KC_ARG(asked->member_id), KC_ARG(asked->instance_id),
-                                      KC_ARG(member->id)));
+                      km_text(&request->arena,
+                              "Static member " KC_FMT " with instance id " KC_FMT
+                              " was fenced by member " KC_FMT ".",
+                              KC_ARG(asked->member_id), KC_ARG(asked->instance_id),
+                              KC_ARG(member->id)));
     return KC_OK;
 }
 
@@ -313,13 +312,12 @@ static kc_err join_static(km_consumer_change *change, const kp_consumer_group_he
         return KC_OK;
     }
     if (there->now.epoch != KM_EPOCH_LEAVE_STATIC)
-        return refuse(
-            out, KC_E_UNRELEASED_INSTANCE_ID,
-            kb_arena_printf(&change->request->arena,
-                            "Static member " KC_FMT " with instance id " KC_FMT
-                            " cannot join the group because the instance id is owned by " KC_FMT
-                            " member.",
-                            KC_ARG(member_id), KC_ARG(asked->instance_id), KC_ARG(there->id)));
+        return refuse(out, KC_E_UNRELEASED_INSTANCE_ID,
+                      km_text(&change->request->arena,
+                              "Static member " KC_FMT " with instance id " KC_FMT
+                              " cannot join the group because the instance id is owned by " KC_FMT
+                              " member.",
+                              KC_ARG(member_id), KC_ARG(asked->instance_id), KC_ARG(there->id)));
     change->base = &there->now;
     change->replaced = there != change->member ? there : NULL;
     change->view.epoch = 0;
@@ -508,10 +506,10 @@ static kc_err prepare(km_consumer_change *change, const kp_consumer_group_heartb
     kc_err err = km_consumer_change_subscribe(change, asked, &reason);
     if (err == (kc_err)KC_E_INVALID_REGULAR_EXPRESSION)
         return refuse(out, (int)err,
-                      kb_arena_printf(&change->request->arena,
-                                      "SubscribedTopicRegex `" KC_FMT
-                                      "` is not a valid regular expression: " KC_FMT ".",
-                                      KC_ARG(asked->subscribed_topic_regex), KC_ARG(reason)));
+                      km_text(&change->request->arena,
+                              "SubscribedTopicRegex `" KC_FMT
+                              "` is not a valid regular expression: " KC_FMT ".",
+                              KC_ARG(asked->subscribed_topic_regex), KC_ARG(reason)));
     KB_TRY(err);
     KB_TRY(make_room(change, asked->group_id, member_id));
     km_consumer_change_epoch(change);

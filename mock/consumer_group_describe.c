@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: LicenseRef-OfficeFlow
  * What ConsumerGroupDescribe tells of a group. */
 #include "mock/consumer_group_core.h"
+#include "mock/text.h"
 #include "protocol/base/error.h"
 
 /** Where a carrier has no addresses; as Java writes one. */
@@ -89,9 +90,8 @@ kc_err km_consumer_group_describe(km_request *request, kc_bytes group_id,
         kb_arena *arena = &request->arena;
         const char *text =
             !km_group_is_known(group)
-                ? kb_arena_printf(arena, "Group " KC_FMT " not found.", KC_ARG(group_id))
-                : kb_arena_printf(arena, "Group " KC_FMT " is not a consumer group.",
-                                  KC_ARG(group_id));
+                ? km_text(arena, "Group " KC_FMT " not found.", KC_ARG(group_id))
+                : km_text(arena, "Group " KC_FMT " is not a consumer group.", KC_ARG(group_id));
         if (!text)
             return KC_ERR_NOMEM;
         out->error_message = kc_str(text);

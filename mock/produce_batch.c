@@ -2,6 +2,7 @@
  * What a broker asks of a batch before it stores it. */
 #include "mock/produce_batch.h"
 
+#include "mock/text.h"
 #include "protocol/crc32c.h"
 #include "protocol/wire.h"
 
@@ -22,11 +23,11 @@ static int16_t corrupt(km_request *request, kc_bytes records, kc_bytes *text_out
     int magic = told < 0x80 ? told : told - 0x100;
     const char *text = NULL;
     if (length < RECORD_OVERHEAD)
-        text = kb_arena_printf(&request->arena,
-                               "Record size %d is less than the minimum record overhead (%d)",
-                               length, RECORD_OVERHEAD);
+        text =
+            km_text(&request->arena, "Record size %d is less than the minimum record overhead (%d)",
+                    length, RECORD_OVERHEAD);
     else if (magic < 0 || magic > 2)
-        text = kb_arena_printf(&request->arena, "Invalid magic found in record: %d", magic);
+        text = km_text(&request->arena, "Invalid magic found in record: %d", magic);
     *text_out = text ? kc_str(text) : KC_NULL;
     return KC_E_CORRUPT_MESSAGE;
 }
@@ -134,19 +135,18 @@ static kc_bytes explain(km_request *request, const record_rules *rules, const kp
 {
     const char *text;
     if (error == KC_E_INVALID_RECORD)
-        text = kb_arena_printf(
-            &request->arena,
-            "Compacted topic cannot accept message without key in topic partition %s-%d",
-            rules->partition->topic->name, rules->partition->index);
+        text = km_text(&request->arena,
+                       "Compacted topic cannot accept message without key in topic partition %s-%d",
+                       rules->partition->topic->name, rules->partition->index);
     else if (rules->is_append_time || record->timestamp == KP_NO_TIMESTAMP)
-        text = kb_arena_printf(
+        text = km_text(
             &request->arena,
             "Invalid timestamp type in message DefaultRecord(offset=%lld, timestamp=%lld, key=%zu "
             "bytes, value=%zu bytes). Producer should not set timestamp type to LogAppendTime.",
             (long long)record->offset, (long long)record->timestamp, record->key.len,
             record->value.len);
     else
-        text = kb_arena_printf(
+        text = km_text(
             &request->arena,
             "Timestamp %lld of message with offset %lld is out of range. The timestamp should be "
             "within [%lld, %lld]",
@@ -194,11 +194,11 @@ static kc_bytes list_errors(km_request *request, const kp_produce_resp_record_er
 {
     const char *text = "";
     for (int32_t i = 0; errors && text && i < count && i < 3; i++)
-        text = kb_arena_printf(
-            &request->arena, "%s%sRecordError(batchIndex=%d, message='" KC_FMT "')", text,
-            i > 0 ? ", " : "", errors[i].batch_index, KC_ARG(errors[i].batch_index_error_message));
+        text = km_text(&request->arena, "%s%sRecordError(batchIndex=%d, message='" KC_FMT "')",
+                       text, i > 0 ? ", " : "", errors[i].batch_index,
+                       KC_ARG(errors[i].batch_index_error_message));
     if (text)
-        text = kb_arena_printf(
+        text = km_text(
             &request->arena,
             "One or more records have been rejected due to %d record errors in total, and only "
             "showing the first three errors at most: [%s]",

@@ -4,6 +4,7 @@
 
 #include "mock/configs.h"
 #include "mock/share_assignor.h"
+#include "mock/text.h"
 #include "protocol/base/arena.h"
 #include "protocol/base/error.h"
 
@@ -504,18 +505,17 @@ static int16_t check_epoch(const km_share_member *member, km_share_beat *beat)
         return 0;
     beat->message =
         beat->member_epoch > member->epoch
-            ? kb_arena_printf(
-                  beat->arena,
-                  "The share group member has a greater member epoch (%d) than the one "
-                  "known by the group coordinator (%d). The member must abandon all its "
-                  "partitions and rejoin.",
-                  beat->member_epoch, member->epoch)
-            : kb_arena_printf(beat->arena,
-                              "The share group member has a smaller member epoch (%d) than the one "
-                              "known by the group coordinator (%d), and it does not match the "
-                              "previous member epoch (%d). The member must abandon all its "
-                              "partitions and rejoin.",
-                              beat->member_epoch, member->epoch, member->previous_epoch);
+            ? km_text(beat->arena,
+                      "The share group member has a greater member epoch (%d) than the one "
+                      "known by the group coordinator (%d). The member must abandon all its "
+                      "partitions and rejoin.",
+                      beat->member_epoch, member->epoch)
+            : km_text(beat->arena,
+                      "The share group member has a smaller member epoch (%d) than the one "
+                      "known by the group coordinator (%d), and it does not match the "
+                      "previous member epoch (%d). The member must abandon all its "
+                      "partitions and rejoin.",
+                      beat->member_epoch, member->epoch, member->previous_epoch);
     return KC_E_FENCED_MEMBER_EPOCH;
 }
 

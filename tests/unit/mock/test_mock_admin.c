@@ -1,11 +1,14 @@
 /* SPDX-License-Identifier: LicenseRef-OfficeFlow
  * Administration with whatever a client may send, in every version, and with no memory left at any point. */
+#include "mock/text.h"
+#include "protocol/base/text.h"
 #include "protocol/codec.h"
 #include "protocol/frame.h"
 #include "protocol/random_fill.h"
 #include "tests/unit/mock/mock_world.h"
 
 #include <check.h>
+#include <stdio.h>
 
 static const int16_t apis[] = {
     KP_API_CREATE_TOPICS,
@@ -161,5 +164,90 @@ START_TEST(without_memory_a_connection_ends_and_nothing_is_half_done)
     ck_assert_ptr_nonnull(kept);
     ck_assert_int_eq(kept->partitions[0]->replica_count, 2);
     mock_free(world);
+}
+END_TEST
+
+/** Each names %s, which nothing is called, in what it is told. */
+static const struct {
+    int16_t api, version;
+    const char *json;
+} naming[] = {
+    {KP_API_DESCRIBE_PRODUCERS, 0, "{\"topics\":[{\"name\":\"%s\",\"partitionIndexes\":[0]}]}"},
+    {KP_API_DESCRIBE_USER_SCRAM_CREDENTIALS, 0, "{\"users\":[{\"name\":\"%s\"}]}"},
+    {KP_API_DESCRIBE_CLIENT_QUOTAS, 1,
+     "{\"components\":[{\"entityType\":\"%s\",\"matchType\":2,\"match\":null}],\"strict\":false}"},
+    {KP_API_ALTER_CLIENT_QUOTAS, 1,
+     "{\"entries\":[{\"entity\":[{\"entityType\":\"%s\",\"entityName\":\"u\"}],\"ops\":[]}],"
+     "\"validateOnly\":false}"},
+    {KP_API_ALTER_CLIENT_QUOTAS, 1,
+     "{\"entries\":[{\"entity\":[{\"entityType\":\"user\",\"entityName\":\"%s\"}],"
+     "\"ops\":[{\"key\":\"a\",\"value\":1,\"remove\":false},"
+     "{\"key\":\"a\",\"value\":1,\"remove\":false}]}],\"validateOnly\":false}"},
+    {KP_API_CREATE_TOPICS, 7,
+     "{\"topics\":[{\"name\":\"%s\",\"numPartitions\":1,\"replicationFactor\":1,\"assignments\":[],"
+     "\"configs\":[]}],\"timeoutMs\":1,\"validateOnly\":false}"},
+    {KP_API_CREATE_TOPICS, 7,
+     "{\"topics\":[{\"name\":\"t\",\"numPartitions\":1,\"replicationFactor\":1,\"assignments\":[],"
+     "\"configs\":[{\"name\":\"%s\",\"value\":\"1\"}]}],\"timeoutMs\":1,\"validateOnly\":false}"},
+    {KP_API_ALTER_CONFIGS, 2,
+     "{\"resources\":[{\"resourceType\":2,\"resourceName\":\"%s\",\"configs\":[]}],"
+     "\"validateOnly\":false}"},
+    {KP_API_INCREMENTAL_ALTER_CONFIGS, 1,
+     "{\"resources\":[{\"resourceType\":4,\"resourceName\":\"1\",\"configs\":[{\"name\":\"%s\","
+     "\"configOperation\":0,\"value\":null}]}],\"validateOnly\":false}"},
+    {KP_API_SHARE_GROUP_DESCRIBE, 1,
+     "{\"groupIds\":[\"%s\"],\"includeAuthorizedOperations\":false}"},
+    {KP_API_CONSUMER_GROUP_DESCRIBE, 1,
+     "{\"groupIds\":[\"%s\"],\"includeAuthorizedOperations\":false}"},
+    {KP_API_DESCRIBE_GROUPS, 6, "{\"groups\":[\"%s\"],\"includeAuthorizedOperations\":false}"},
+};
+
+START_TEST(a_name_as_long_as_can_be_is_answered_with_a_sentence_that_is_cut)
+{
+    enum {
+        NAME_BYTES = 32766
+    };
+    static char name[NAME_BYTES + 1], json[NAME_BYTES + 1000];
+    mock_world *world = mock_new(1);
+    for (size_t i = 0; i < NAME_BYTES; i += 2)
+        memcpy(name + i, "\xc3\xa9", 2);
+    for (size_t i = 0; i < sizeof naming / sizeof naming[0]; i++) {
+        const kp_api *api = kp_api_by_key(naming[i].api);
+        kp_fault fault = {0};
+        kb_arena arena;
+        kb_arena_init(&arena, &world->mem, 0);
+        const char *hole = strstr(naming[i].json, "%s");
+        snprintf(json, sizeof json, "%.*s%s%s", (int)(hole - naming[i].json), naming[i].json, name,
+                 hole + 2);
+        void *request = kb_arena_zalloc(&arena, api->request->root->size);
+        kc_err err =
+            kp_json_read(api->request, naming[i].version, kc_str(json), &arena, request, &fault);
+        ck_assert_msg(err == KC_OK, "%s: %s at %s", api->name, fault.reason, fault.path);
+        mock_link *link = mock_link_new(world, 1);
+        mock_send(link, api->key, naming[i].version, request);
+        ck_assert_msg(mock_answer(link) != NULL, "%s, row %zu", api->name, i);
+        mock_link_free(link);
+        kb_arena_cleanup(&arena);
+    }
+    mock_free(world);
+}
+END_TEST
+
+START_TEST(a_sentence_is_cut_between_characters)
+{
+    char name[2 * KM_TEXT_BYTES_MAX + 1];
+    kb_mem mem;
+    kb_arena arena;
+    kb_mem_init(&mem, NULL, 0);
+    kb_arena_init(&arena, &mem, 0);
+    for (size_t i = 0; i + 1 < sizeof name; i += 2)
+        memcpy(name + i, "\xc3\xa9", 3);
+    kc_bytes even = KM_TEXT(&arena, "%s", name), odd = KM_TEXT(&arena, "x%s", name);
+    ck_assert_uint_eq(even.len, KM_TEXT_BYTES_MAX);
+    ck_assert_uint_eq(odd.len, KM_TEXT_BYTES_MAX - 1);
+    ck_assert(kb_utf8_is_valid(even) && kb_utf8_is_valid(odd));
+    ck_assert_uint_eq(km_text_cut(kc_str(name)).len, KM_TEXT_BYTES_MAX);
+    ck_assert_str_eq(km_text(&arena, "%d", 7), "7");
+    kb_arena_cleanup(&arena);
 }
 END_TEST
