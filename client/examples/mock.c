@@ -2,6 +2,7 @@
  * A test with the embedded broker: records are sent while the network fails on purpose, and all of them arrive. */
 #include <kafkac/kafkac.h>
 #include <kafkac/mock.h>
+#include <kafkac/unstable/messages.h>
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -48,7 +49,7 @@ static uint32_t break_things(kc_mock *mock)
     uint32_t number;
     kc_mock_fault fault;
     kc_mock_fault_init(&fault);
-    fault.api_key = 0;
+    fault.api_key = KP_API_PRODUCE;
     fault.every = 5;
     fault.end = KC_MOCK_CLOSE_AFTER;
     check(kc_mock_fault_add(mock, &fault, &number, &err), &err);

@@ -55,8 +55,8 @@ typedef struct kc_mock_options {
     /** Until a record is on all replicas, and readable: 0 (default) to 60,000. Until then kc_mock_broker_down() with
      * loss takes it along. */
     int32_t replication_ms;
-    int32_t group_initial_delay_ms;  /**< of a new group's first rebalance: 0 to 60,000 */
-    int32_t connections_max_idle_ms; /**< 0 (default): never closed                     */
+    int32_t group_initial_delay_ms;  /**< of a new group's first rebalance: 0 (default) to 60,000 */
+    int32_t connections_max_idle_ms; /**< 0 (default): never closed                               */
     /** Copied. With any, every connection must say who it is (SASL_PLAINTEXT). */
     const kc_mock_user *users;
     size_t user_count;
@@ -79,7 +79,8 @@ KC_API void kc_mock_options_init(kc_mock_options *options);
 /**
  * Make a cluster. Its ports are open from here on, and answered as soon as it is served.
  *
- * @param options  NULL: all defaults. Copied, with the texts.
+ * @param options   NULL: all defaults. Copied, with the texts.
+ * @param mock_out  Untouched unless KC_OK is returned.
  * @retval KC_OK
  * @retval KC_ERR_ARGUMENT  Out of the range above; the error says which.
  * @retval KC_ERR_IO        A port can't be had, or no descriptor is left (os_errno).
@@ -130,8 +131,8 @@ KC_API kc_err kc_mock_stop(kc_mock *mock);
  *
  * @param partitions   1 to 100,000; -1: the default.
  * @param replication  1 to 8 and at most the number of brokers; -1: the default.
- * @retval KC_OK, or Kafka's code: KC_E_TOPIC_ALREADY_EXISTS, KC_E_INVALID_TOPIC_EXCEPTION, KC_E_INVALID_PARTITIONS,
- * KC_E_INVALID_REPLICATION_FACTOR.
+ * @retval KC_OK, or Kafka's code (<kafkac/unstable/errors.h>): KC_E_TOPIC_ALREADY_EXISTS,
+ * KC_E_INVALID_TOPIC_EXCEPTION, KC_E_INVALID_PARTITIONS, KC_E_INVALID_REPLICATION_FACTOR.
  */
 KC_API KC_NODISCARD kc_err kc_mock_topic_create(kc_mock *mock, const char *name, int32_t partitions,
                                                 int16_t replication, kc_error *err);
@@ -231,35 +232,46 @@ typedef struct kc_mock_request {
 /** Zeroed memory for a rewritten answer, as long as that needs it. NULL: none left, or no `count`. */
 KC_API void *kc_mock_request_alloc(const kc_mock_request *request, size_t count, size_t size);
 
-/** Change the decoded answer, `kp_..._resp`. On the thread that serves, or inside a control call which ends a request
- * that was held; must not call the mock. Not called any more once the rule is removed. */
+/** Change the decoded answer, `kp_..._resp` of <kafkac/unstable/messages.h>. On the thread that serves, or inside a
+ * control call which ends a request that was held; must not call the mock. Not called any more once the rule is gone.
+ *
+ *     static void on_metadata(const kc_mock_request *request, void *response, void *user)
+ *     {
+ *         kp_metadata_resp *answer = response; // as fault.api_key is KP_API_METADATA
+ *         answer->controller_id = -1;
+ *     } */
 typedef void (*kc_mock_rewrite_fn)(const kc_mock_request *request, void *response, void *user);
 
-/** A rule. Of those that fit a request the oldest is used. Make it by kc_mock_fault_init(). */
+/** A rule. Of those that fit a request the oldest is used. Make it by kc_mock_fault_init().
+ *
+ * Several of "what happens" may be set, and come in this order: KC_MOCK_CLOSE_BEFORE, with which nothing else happens;
+ * delay_ms; error, in place of what the request does; throttle_ms in the answer; rewrite, which sees all of that and
+ * has the last word; answer_delay_ms; end. With KC_MOCK_CLOSE_AFTER and KC_MOCK_DROP rewrite is called too, and nobody
+ * is told what it, error and throttle_ms say. A Produce with acks=0 has no answer: rewrite is not called. */
 typedef struct kc_mock_fault {
     size_t size; /**< sizeof(kc_mock_fault) */
     /* which requests */
-    int16_t api_key;   /**< -1: any                                       */
-    int32_t broker_id; /**< 0: any                                        */
-    uint32_t skip;     /**< let so many pass first                        */
-    uint32_t every;    /**< then every so-many-th; 0 and 1: each          */
-    uint32_t count;    /**< at most so often; 0: for ever                 */
+    int16_t api_key;   /**< KP_API_... of <kafkac/unstable/messages.h>; -1: any */
+    int32_t broker_id; /**< 0: any                                              */
+    uint32_t skip;     /**< let so many pass first                              */
+    uint32_t every;    /**< then every so-many-th; 0 and 1: each                */
+    uint32_t count;    /**< at most so often; 0: for ever                       */
     /* what happens */
     int32_t delay_ms;        /**< before it is served: 0 to 86,400,000    */
     int32_t answer_delay_ms; /**< after, before the answer leaves         */
-    /** Kafka's code: nothing is done, and the answer says this wherever it can; 0: none. */
+    /** KC_E_... of <kafkac/unstable/errors.h>: nothing is done, and the answer says this wherever it can; 0: none. */
     int16_t error;
     /** Told in the answer, and nothing further of the connection is read for so long (KIP-219): 0 to 86,400,000. */
     int32_t throttle_ms;
     kc_mock_end end;
     kc_mock_rewrite_fn rewrite; /**< NULL: none */
-    void *user;
+    void *user; /**< handed to rewrite; must live until the rule is removed or the mock freed */
 } kc_mock_fault;
 
 /** A rule that fits each request and does nothing: it counts them. */
 KC_API void kc_mock_fault_init(kc_mock_fault *fault);
-/** Add a rule. @param number_out  Its number, from 1; may be NULL. @retval KC_OK, KC_ERR_ARGUMENT (size, a number out of
- * range, a broker or API that is not there). */
+/** Add a rule, which is copied. @param number_out  Its number, from 1; may be NULL. @retval KC_OK, KC_ERR_ARGUMENT
+ * (size, a number out of range, a broker or API that is not there). */
 KC_API KC_NODISCARD kc_err kc_mock_fault_add(kc_mock *mock, const kc_mock_fault *fault,
                                              uint32_t *number_out, kc_error *err);
 /** KC_OK, KC_ERR_NOT_FOUND. A request that is being delayed by it goes on. */
