@@ -243,6 +243,13 @@ static kc_err run_faults(const command *c, kc_error *err)
     return KC_OK;
 }
 
+static kc_err run_echo(const command *c, kc_error *err)
+{
+    (void)err;
+    say(c, "%s", text_of(c, 0));
+    return KC_OK;
+}
+
 static kc_err run_at(const command *c, kc_error *err);
 static kc_err run_help(const command *c, kc_error *err);
 
@@ -272,6 +279,7 @@ static const command_form forms[] = {
     {"fault clear", "remove all", run_fault_clear},
     {"faults", "the rules, and how many requests they met", run_faults},
     {"at TIME COMMAND...", "later, as 5s or 250ms from now", run_at},
+    {"echo TEXT...", "say it: what was asked before is answered by then", run_echo},
 };
 
 static kc_err run_help(const command *c, kc_error *err)

@@ -155,6 +155,8 @@ START_TEST(lists_of_nothing_say_so_and_nobody_controls_what_is_down)
     ck_assert_str_eq(told.last, "no topics");
     ck_assert_int_eq(kc_mock_command(mock, "faults", on_line, &told, &err), KC_OK);
     ck_assert_str_eq(told.last, "no faults");
+    ck_assert_int_eq(kc_mock_command(mock, "echo end of 7", on_line, &told, &err), KC_OK);
+    ck_assert_str_eq(told.last, "end of 7");
     ck_assert_int_eq(kc_mock_command(mock, "brokers", on_line, &told, &err), KC_OK);
     ck_assert_ptr_nonnull(strstr(told.last, ", controller"));
     ck_assert_int_eq(kc_mock_command(mock, "broker 1 down", on_line, &told, &err), KC_OK);
