@@ -120,10 +120,11 @@ static void on_watch(void *user)
     cli_session *session = user;
     cli_watch *watch = &session->watch;
     int64_t now_us = kc_client_now_us(session->client);
+    kc_client_stats stats;
     kc_error last;
+    kc_client_stats_get(session->client, &stats);
     kc_client_last_error(session->client, &last);
-    // a connection to one broker is of no use to who waits for another: errors count until one is connected anew
-    if (last.code == KC_OK) {
+    if (stats.connections > 0 || last.code == KC_OK) {
         watch->connected_us = now_us;
         watch->told_count = 0;
     } else if (now_us - watch->connected_us >= PATIENCE_MS * INT64_C(1000) &&

@@ -23,7 +23,7 @@ extern const cli_option cli_session_options[];
 /** Tells why there is no connection: a verb would else be silent for as long as it waits. */
 typedef struct cli_watch {
     kc_timer *timer;
-    int64_t connected_us; /**< last seen without an error, at first: begun */
+    int64_t connected_us; /**< last seen connected, at first: begun */
     struct {
         kc_err code;
         int os_errno;
