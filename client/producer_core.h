@@ -83,8 +83,7 @@ struct kc_producer_queue {
     size_t expected_bytes; /**< size of the last batch: how much the next one takes at once */
     int32_t partition;
     uint32_t depth; /**< batches closed or in flight                                 */
-    kc_err
-        trouble; /**< of the last failure, told of those behind it; KC_OK: one got through since */
+    kc_err trouble; /**< of the last failure since a batch got through, for those behind it */
     kc_queue_place state;
     bool open_is_due; /**< lingered long enough, full, or flushed                           */
 };

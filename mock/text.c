@@ -16,8 +16,8 @@ kc_bytes km_text_cut(kc_bytes text)
 
 const char *km_text(kb_arena *arena, const char *fmt, ...)
 {
-    char line[KM_TEXT_BYTES_MAX +
-              2]; /* one byte more than is told, so that it is seen that there is more */
+    /* One byte more than is told, so that it is seen that there is more. */
+    char line[KM_TEXT_BYTES_MAX + 2];
     va_list args;
     va_start(args, fmt);
     int len = vsnprintf(line, sizeof line, fmt, args);
