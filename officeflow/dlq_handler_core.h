@@ -101,7 +101,7 @@ typedef struct of_parked {
     int64_t offset;
     size_t bytes;
     of_dlq_step step;
-    bool is_writing;
+    bool is_writing, is_redriven_told;
     int32_t failures;   /* of its writes, in a row */
     int64_t due_ms;     /* wall clock */
     int64_t acted_ms;   /* wall clock; when its release or quarantine was written */

@@ -206,28 +206,40 @@ static void tell_scheduled(of_parked *p, const char *reason)
     of_dlq_notice_letter(handler, OF_DLQ_SCHEDULED, &p->letter, reason, p->due_ms);
 }
 
+/** Its release took place. Once, and before anything that came of it. */
+static void tell_redriven(of_parked *p)
+{
+    if (p->is_redriven_told)
+        return;
+    p->is_redriven_told = true;
+    p->handler->stats.redriven++;
+    of_dead_letter letter = p->letter;
+    letter.state = OF_DEAD_REDRIVEN;
+    letter.next_ms = 0;
+    letter.redrives++;
+    of_dlq_notice_letter(p->handler, OF_DLQ_REDRIVEN, &letter, p->reason, 0);
+}
+
 /** The letter is dealt with, as its last step says. */
 static void finish(of_parked *p)
 {
     of_dlq_handler *handler = p->handler;
-    enum of_dlq_notice_kind kind = OF_DLQ_LEFT_TO_OPERATOR;
-    of_dead_state state = OF_DEAD;
     if (p->step == OF_DLQ_STEP_SAY_REDRIVEN) {
-        kind = OF_DLQ_REDRIVEN;
-        state = OF_DEAD_REDRIVEN;
-        handler->stats.redriven++;
-    } else if (p->step == OF_DLQ_STEP_SAY_QUARANTINED) {
-        kind = OF_DLQ_QUARANTINED;
-        state = OF_DEAD_QUARANTINED;
-        handler->stats.quarantined++;
-    } else {
-        handler->stats.left_to_operator++;
+        of_dlq_view_put(handler, p->letter.id, OF_DEAD_REDRIVEN, p->letter.redrives, 0);
+        of_dlq_done(p);
+        return;
     }
+    bool is_quarantined = p->step == OF_DLQ_STEP_SAY_QUARANTINED;
+    of_dead_state state = is_quarantined ? OF_DEAD_QUARANTINED : OF_DEAD;
+    if (is_quarantined)
+        handler->stats.quarantined++;
+    else
+        handler->stats.left_to_operator++;
     of_dlq_view_put(handler, p->letter.id, state, p->letter.redrives, 0);
     p->letter.state = state;
     p->letter.next_ms = 0;
-    p->letter.redrives += state == OF_DEAD_REDRIVEN ? 1 : 0;
-    of_dlq_notice_letter(handler, kind, &p->letter, p->reason, 0);
+    of_dlq_notice_letter(handler, is_quarantined ? OF_DLQ_QUARANTINED : OF_DLQ_LEFT_TO_OPERATOR,
+                         &p->letter, p->reason, 0);
     of_dlq_done(p);
 }
 
@@ -242,13 +254,22 @@ static void take_back_release(of_parked *p)
         cause->state = OF_CAUSE_FREE;
 }
 
+/** Redriven, or settled, as far as others told: by them, or by a write of ours that was not acknowledged. */
+static bool is_overtaken(const of_parked *p)
+{
+    const of_dlq_seen *seen = of_dlq_view_find(p->handler, p->letter.id);
+    return seen &&
+           of_state_is_above(seen->state, seen->redrive, OF_DEAD_SCHEDULED, p->letter.redrives);
+}
+
 static void write_failed(of_parked *p, kc_err err, const kc_error *error)
 {
     bool is_too_large = err == KC_E_MESSAGE_TOO_LARGE || err == KC_E_RECORD_LIST_TOO_LARGE ||
                         err == KC_ERR_TOO_LARGE;
     p->is_writing = false;
     take_back_release(p);
-    if (!p->part) { // taken away: whoever has it now does it again
+    // taken away: whoever has it now does it again; or its release is known from what came of it
+    if (!p->part || (p->step == OF_DLQ_STEP_RELEASE && is_overtaken(p))) {
         of_dlq_done(p);
         return;
     }
@@ -287,6 +308,7 @@ static void on_written(kc_err err, const kc_error *error, int32_t partition, int
     switch (p->step) {
     case OF_DLQ_STEP_RELEASE:
         p->step = OF_DLQ_STEP_SAY_REDRIVEN;
+        tell_redriven(p); // what comes of it may be heard before its state is written
         of_dlq_run_step(p);
         return;
     case OF_DLQ_STEP_QUARANTINE:
@@ -442,6 +464,9 @@ void of_dlq_heard(of_dlq_handler *handler, const char *id, int32_t redrive, bool
 {
     size_t pos = 0;
     of_cause *cause;
+    of_parked *p = kb_map_get(&handler->parked, kc_span(id, 16));
+    if (p && p->is_writing && p->step == OF_DLQ_STEP_RELEASE && redrive > p->letter.redrives)
+        tell_redriven(p); // the answer to its write is still to come
     while ((cause = kb_map_next(&handler->causes, &pos)) != NULL) {
         if (cause->state != OF_CAUSE_CANARY || memcmp(cause->canary, id, 16) != 0 ||
             redrive <= cause->canary_redrive)

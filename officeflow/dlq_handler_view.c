@@ -72,6 +72,8 @@ static void hear(of_dlq_handler *handler, const of_state_record *record, bool is
 {
     if (handler->phase != OF_DLQ_RUNNING)
         return;
+    if (record->state == OF_DEAD_RESOLVED || record->state == OF_DEAD)
+        of_dlq_heard(handler, record->id, record->redrive, record->state == OF_DEAD_RESOLVED);
     if (record->state == OF_DEAD_RESOLVED && is_new) {
         of_dead_letter letter = {.state = OF_DEAD_RESOLVED,
                                  .redrives = record->redrive,
@@ -80,8 +82,6 @@ static void hear(of_dlq_handler *handler, const of_state_record *record, bool is
         handler->stats.resolved++;
         of_dlq_notice_letter(handler, OF_DLQ_RESOLVED, &letter, "", 0);
     }
-    if (record->state == OF_DEAD_RESOLVED || record->state == OF_DEAD)
-        of_dlq_heard(handler, record->id, record->redrive, record->state == OF_DEAD_RESOLVED);
     of_parked *p = kb_map_get(&handler->parked, kc_span(record->id, 16));
     // an operator, or another handler, was quicker: the letter is not ours any more
     if (p && !p->is_writing &&

@@ -87,7 +87,7 @@ typedef struct of_dlq_handler of_dlq_handler;
 typedef struct of_dlq_notice {
     enum of_dlq_notice_kind {
         OF_DLQ_SCHEDULED,
-        OF_DLQ_REDRIVEN,
+        OF_DLQ_REDRIVEN, /**< its release is in the log: told before anything that comes of it */
         OF_DLQ_RESOLVED,
         OF_DLQ_QUARANTINED,
         OF_DLQ_LEFT_TO_OPERATOR, /**< strict family */

@@ -26,6 +26,7 @@ static of_dlq_handler *handler;
 static kb_mem mem;
 static kb_arena arena;
 static size_t told[OF_DLQ_ERROR + 1];
+static enum of_dlq_notice_kind last_kind;
 static char last_reason[128];
 static int64_t last_due_ms;
 
@@ -33,6 +34,7 @@ static inline void on_notice(const of_dlq_notice *notice, void *user)
 {
     (void)user;
     told[notice->kind]++;
+    last_kind = notice->kind;
     snprintf(last_reason, sizeof last_reason, "%s", notice->reason ? notice->reason : "");
     if (notice->kind == OF_DLQ_SCHEDULED)
         last_due_ms = notice->due_ms;

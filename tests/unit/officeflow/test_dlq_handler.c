@@ -344,6 +344,90 @@ START_TEST(resolved_is_told_once)
 }
 END_TEST
 
+START_TEST(redriven_is_told_before_resolved_though_its_state_can_not_be_written)
+{
+    begin(EXACT);
+    letter_spec a = {.offset = 1};
+    put(&a);
+    fake_run(k.cluster, MINUTE_MS);
+    k.refused_prefix = STATES;
+    k.refused_code = KC_E_TOPIC_AUTHORIZATION_FAILED;
+    k.refused_times = -1;
+    fake_run(k.cluster, 5 * MINUTE_MS);
+    expect_counts(1, 1, 0, 0, 0);
+    put_state(&a, OF_DEAD_RESOLVED, 1);
+    fake_run(k.cluster, SECOND_MS);
+    expect_counts(1, 1, 0, 0, 0);
+    ck_assert_int_eq(last_kind, OF_DLQ_RESOLVED);
+    end();
+}
+END_TEST
+
+/** Its release is under way, and not acknowledged. */
+static void hold_release(const letter_spec *letter)
+{
+    put(letter);
+    fake_run(k.cluster, MINUTE_MS);
+    k.holds_produce = true;
+    fake_run(k.cluster, 4 * MINUTE_MS + SECOND_MS);
+    ck_assert_ptr_nonnull(k.held_produce);
+    expect_counts(1, 0, 0, 0, 0);
+}
+
+START_TEST(redriven_is_told_before_resolved_though_the_release_was_not_acknowledged)
+{
+    begin(EXACT);
+    letter_spec a = {.offset = 1};
+    hold_release(&a);
+    put_state(&a, OF_DEAD_RESOLVED, 1);
+    fake_run(k.cluster, SECOND_MS);
+    expect_counts(1, 1, 0, 0, 0);
+    ck_assert_uint_eq(told[OF_DLQ_RESOLVED], 1);
+    ck_assert_int_eq(last_kind, OF_DLQ_RESOLVED);
+    fake_kafka_release(&k);
+    fake_run(k.cluster, SECOND_MS);
+    expect_counts(1, 1, 0, 0, 0);
+    end();
+}
+END_TEST
+
+START_TEST(redriven_is_told_before_the_next_death_though_the_release_was_not_acknowledged)
+{
+    begin(EXACT);
+    letter_spec a = {.offset = 1};
+    hold_release(&a);
+    a.redrives = 1;
+    put(&a);
+    fake_run(k.cluster, SECOND_MS);
+    expect_counts(2, 1, 0, 0, 0);
+    ck_assert_int_eq(last_kind, OF_DLQ_SCHEDULED);
+    fake_kafka_release(&k);
+    fake_run(k.cluster, SECOND_MS);
+    expect_counts(2, 1, 0, 0, 0);
+    end();
+}
+END_TEST
+
+START_TEST(release_that_fails_is_not_made_again_when_what_came_of_it_is_known)
+{
+    begin(EXACT);
+    letter_spec a = {.offset = 1};
+    hold_release(&a);
+    put_state(&a, OF_DEAD_RESOLVED, 1);
+    k.refused_prefix = "retry.";
+    k.refused_code = KC_E_TOPIC_AUTHORIZATION_FAILED;
+    k.refused_times = 1;
+    fake_run(k.cluster,
+             5 * MINUTE_MS); // the answer is not waited for any longer, and it is sent again
+    ck_assert_int_eq(k.refused_times, 0);
+    ck_assert_uint_eq(fake_kafka_count(&k, RETRY), 0);
+    ck_assert_uint_eq(handler->count, 0);
+    ck_assert_int_eq(committed(), 1);
+    expect_counts(1, 1, 0, 0, 0);
+    end();
+}
+END_TEST
+
 START_TEST(open_breaker_holds_a_release_back_at_no_cost)
 {
     begin(EXACT);
