@@ -4,7 +4,8 @@
  *   dlq_handler        open, start, stop, close; the one timer
  *   dlq_handler_view   the state topic: what was done to which letter, also by others
  *   dlq_handler_take   reading letters, deciding, what may be committed
- *   dlq_handler_due    waiting, canaries, releases and quarantine
+ *   dlq_handler_due    waiting; who goes when, canaries
+ *   dlq_handler_write  the steps: release, quarantine, the states that say so
  *
  * The handler:
  *   IDLE -> PREPARING (state topic there?) -> DESCRIBING -> ASKING_ENDS -> LOADING (the view)
@@ -199,8 +200,8 @@ void of_dlq_drop_all(of_dlq_handler *handler);
 /* dlq_handler_due.c */
 /** A letter to be redriven: when, and the state that says so. */
 void of_dlq_park(of_parked *p, const of_dlq_seen *seen);
-/** Do the letter's next step. */
-void of_dlq_run_step(of_parked *p);
+/** Wait in the heap until then (wall clock). */
+void of_dlq_wait_until(of_parked *p, int64_t due_ms);
 /** Serve what is due; returns when to come again, INT64_MAX: nothing waits. */
 int64_t of_dlq_serve(of_dlq_handler *handler);
 /** Take the letter out of heap and cause. */
@@ -210,6 +211,14 @@ void of_dlq_heard(of_dlq_handler *handler, const char *id, int32_t redrive, bool
 /** A letter of this cause died again: slower. */
 void of_dlq_died_again(of_dlq_handler *handler, const of_dead_letter *letter);
 void of_dlq_free_causes(of_dlq_handler *handler);
+
+/* dlq_handler_write.c */
+/** Do the letter's next step. */
+void of_dlq_run_step(of_parked *p);
+/** It waits until its due_ms: the state, and the notice. */
+void of_dlq_tell_scheduled(of_parked *p, const char *reason);
+/** Its release took place: the notice, once, and before anything that came of it. */
+void of_dlq_tell_redriven(of_parked *p);
 
 static inline int64_t of_dlq_wall_ms(const of_dlq_handler *handler)
 {

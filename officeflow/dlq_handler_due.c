@@ -1,27 +1,20 @@
 /* SPDX-License-Identifier: LicenseRef-OfficeFlow
- * Letters that wait, and what is done when their time has come.
+ * Letters that wait, and which of them goes when their time has come.
  *
  * The canary: where more than a few letters of one group died of the same, the first that is due
  * goes alone. Handled: the others follow, 1, 10, then 100 a second, never above redrive_rate. Dead
  * again, or no answer: all others wait twice as long, and only the canary spent a redrive. So an
  * outage that is not over costs one release, not five hundred. */
-#include "officeflow/catalogue.h"
 #include "officeflow/dlq_handler_core.h"
-#include "protocol/base/error.h"
-
-#include <kafkac/unstable/errors.h>
 
 #include <stdio.h>
 
-#define WRITE_BACKOFF_MS     1000
-#define WRITE_BACKOFF_MAX_MS 60000
-#define BREAKER_WAIT_MIN_MS  1000
-#define BREAKER_WAIT_MAX_MS  60000
-#define SECOND_US            1000000LL
-#define DOUBLINGS_MAX        30
+#define BREAKER_WAIT_MIN_MS 1000
+#define BREAKER_WAIT_MAX_MS 60000
+#define SECOND_US           1000000LL
+#define DOUBLINGS_MAX       30
 /* no policy waits longer for a redrive: later is a mistake, or a stranger's */
 #define LATEST_MS (366LL * 24 * 3600 * 1000)
-/* brokers' codes for a record that is too large */
 
 /* ---- the heap ---- */
 
@@ -70,8 +63,7 @@ static void heap_remove(of_parked *p)
     sift_down(handler, last->heap_at);
 }
 
-/** Wait in the heap until then. */
-static void wait_until(of_parked *p, int64_t due_ms)
+void of_dlq_wait_until(of_parked *p, int64_t due_ms)
 {
     of_dlq_handler *handler = p->handler;
     kb_list_remove(&p->held);
@@ -160,226 +152,6 @@ void of_dlq_unpark(of_parked *p)
     free_cause_if_unused(p->handler, cause);
 }
 
-/* ---- writes ---- */
-
-/** Tell the state topic what the letter is now; nobody waits for it. */
-static void on_told(kc_err err, const kc_error *error, int32_t partition, int64_t offset,
-                    void *user)
-{
-    (void)partition;
-    (void)offset;
-    of_dlq_handler *handler = user;
-    handler->writes--;
-    if (err != KC_OK && err != KC_ERR_CLOSED)
-        of_dlq_notice_error(handler, error, "a state was not written");
-    of_dlq_wake(handler);
-}
-
-static of_state_record state_of(const of_parked *p, of_dead_state state)
-{
-    // the consumer may have written `resolved` by now: our state is as old as the act it tells of
-    bool is_of_act = state == OF_DEAD_REDRIVEN || state == OF_DEAD_QUARANTINED;
-    of_state_record record = {
-        .state = state,
-        .redrive = p->letter.redrives,
-        .due_ms = state == OF_DEAD_SCHEDULED ? p->due_ms : 0,
-        .wall_ms = is_of_act ? p->acted_ms : of_dlq_wall_ms(p->handler),
-        .by = KC_STR("auto"),
-        .correlation_id = p->letter.correlation_id,
-    };
-    memcpy(record.id, p->letter.id, sizeof record.id);
-    return record;
-}
-
-static void tell_scheduled(of_parked *p, const char *reason)
-{
-    of_dlq_handler *handler = p->handler;
-    of_state_record record = state_of(p, OF_DEAD_SCHEDULED);
-    kc_error error;
-    p->letter.state = OF_DEAD_SCHEDULED;
-    p->letter.next_ms = p->due_ms;
-    of_dlq_view_put(handler, p->letter.id, OF_DEAD_SCHEDULED, p->letter.redrives, p->due_ms);
-    if (of_state_write(handler->outbox, &record, on_told, handler, &error) == KC_OK)
-        handler->writes++;
-    else
-        of_dlq_notice_error(handler, &error, "a state was not written");
-    of_dlq_notice_letter(handler, OF_DLQ_SCHEDULED, &p->letter, reason, p->due_ms);
-}
-
-/** Its release took place. Once, and before anything that came of it. */
-static void tell_redriven(of_parked *p)
-{
-    if (p->is_redriven_told)
-        return;
-    p->is_redriven_told = true;
-    p->handler->stats.redriven++;
-    of_dead_letter letter = p->letter;
-    letter.state = OF_DEAD_REDRIVEN;
-    letter.next_ms = 0;
-    letter.redrives++;
-    of_dlq_notice_letter(p->handler, OF_DLQ_REDRIVEN, &letter, p->reason, 0);
-}
-
-/** The letter is dealt with, as its last step says. */
-static void finish(of_parked *p)
-{
-    of_dlq_handler *handler = p->handler;
-    if (p->step == OF_DLQ_STEP_SAY_REDRIVEN) {
-        of_dlq_view_put(handler, p->letter.id, OF_DEAD_REDRIVEN, p->letter.redrives, 0);
-        of_dlq_done(p);
-        return;
-    }
-    bool is_quarantined = p->step == OF_DLQ_STEP_SAY_QUARANTINED;
-    of_dead_state state = is_quarantined ? OF_DEAD_QUARANTINED : OF_DEAD;
-    if (is_quarantined)
-        handler->stats.quarantined++;
-    else
-        handler->stats.left_to_operator++;
-    of_dlq_view_put(handler, p->letter.id, state, p->letter.redrives, 0);
-    p->letter.state = state;
-    p->letter.next_ms = 0;
-    of_dlq_notice_letter(handler, is_quarantined ? OF_DLQ_QUARANTINED : OF_DLQ_LEFT_TO_OPERATOR,
-                         &p->letter, p->reason, 0);
-    of_dlq_done(p);
-}
-
-/** A release that did not come about: its canary, if it was one, neither. */
-static void take_back_release(of_parked *p)
-{
-    of_cause *cause = p->cause;
-    if (p->step != OF_DLQ_STEP_RELEASE || !cause)
-        return;
-    cause->waiting++;
-    if (cause->state == OF_CAUSE_CANARY && memcmp(cause->canary, p->letter.id, 16) == 0)
-        cause->state = OF_CAUSE_FREE;
-}
-
-/** Redriven, or settled, as far as others told: by them, or by a write of ours that was not acknowledged. */
-static bool is_overtaken(const of_parked *p)
-{
-    const of_dlq_seen *seen = of_dlq_view_find(p->handler, p->letter.id);
-    return seen &&
-           of_state_is_above(seen->state, seen->redrive, OF_DEAD_SCHEDULED, p->letter.redrives);
-}
-
-static void write_failed(of_parked *p, kc_err err, const kc_error *error)
-{
-    bool is_too_large = err == KC_E_MESSAGE_TOO_LARGE || err == KC_E_RECORD_LIST_TOO_LARGE ||
-                        err == KC_ERR_TOO_LARGE;
-    p->is_writing = false;
-    take_back_release(p);
-    // taken away: whoever has it now does it again; or its release is known from what came of it
-    if (!p->part || (p->step == OF_DLQ_STEP_RELEASE && is_overtaken(p))) {
-        of_dlq_done(p);
-        return;
-    }
-    of_dlq_notice_error(p->handler, error, "a letter's write failed: it is tried again");
-    if (is_too_large && p->step == OF_DLQ_STEP_QUARANTINE && p->failures == 0)
-        p->letter.history = KC_NULL; // our largest header makes room for the reason
-    int64_t wait = WRITE_BACKOFF_MS;
-    for (int32_t i = 0; i < p->failures && wait < WRITE_BACKOFF_MAX_MS; i++)
-        wait *= 2;
-    p->failures++;
-    wait_until(p, of_dlq_wall_ms(p->handler) +
-                      (wait < WRITE_BACKOFF_MAX_MS ? wait : WRITE_BACKOFF_MAX_MS));
-}
-
-static void on_written(kc_err err, const kc_error *error, int32_t partition, int64_t offset,
-                       void *user)
-{
-    (void)partition;
-    (void)offset;
-    of_parked *p = user;
-    of_dlq_handler *handler = p->handler;
-    handler->writes--;
-    if (handler->is_closed) {
-        p->is_writing = false;
-        take_back_release(p);
-        if (!p->part)
-            of_dlq_done(p);
-        return;
-    }
-    if (err != KC_OK) {
-        write_failed(p, err, error);
-        return;
-    }
-    p->is_writing = false;
-    p->failures = 0;
-    switch (p->step) {
-    case OF_DLQ_STEP_RELEASE:
-        p->step = OF_DLQ_STEP_SAY_REDRIVEN;
-        tell_redriven(p); // what comes of it may be heard before its state is written
-        of_dlq_run_step(p);
-        return;
-    case OF_DLQ_STEP_QUARANTINE:
-        p->step = OF_DLQ_STEP_SAY_QUARANTINED;
-        of_dlq_run_step(p);
-        return;
-    default:
-        finish(p);
-    }
-}
-
-static kc_err write_release(of_parked *p, kb_arena *arena, kc_error *err)
-{
-    of_message message;
-    const char *topic = of_redrive_topic(arena, &p->letter);
-    if (!topic ||
-        !of_redrive_message(&p->letter, p->letter.redrives + 1, KC_STR("auto"), arena, &message))
-        return kb_error_code(err, KC_ERR_NOMEM);
-    return of_outbox_write(p->handler->outbox, kc_str(topic), KC_PARTITION_ANY, &message,
-                           on_written, p, err);
-}
-
-static kc_err write_quarantine(of_parked *p, kb_arena *arena, kc_error *err)
-{
-    of_message message;
-    const char *topic =
-        kb_arena_printf(arena, OF_QUARANTINE_PREFIX KC_FMT, KC_ARG(p->letter.topic));
-    if (!topic || !of_quarantine_message(&p->letter, kc_str(p->reason), arena, &message))
-        return kb_error_code(err, KC_ERR_NOMEM);
-    return of_outbox_write(p->handler->outbox, kc_str(topic), 0, &message, on_written, p, err);
-}
-
-static kc_err write_state(of_parked *p, of_dead_state state, kc_error *err)
-{
-    of_state_record record = state_of(p, state);
-    return of_state_write(p->handler->outbox, &record, on_written, p, err);
-}
-
-void of_dlq_run_step(of_parked *p)
-{
-    of_dlq_handler *handler = p->handler;
-    kc_error error;
-    kc_err err;
-    kb_arena arena;
-    kb_arena_init(&arena, &handler->mem, 0);
-    p->is_writing = true;
-    if (p->step == OF_DLQ_STEP_RELEASE || p->step == OF_DLQ_STEP_QUARANTINE)
-        p->acted_ms = of_dlq_wall_ms(handler);
-    switch (p->step) {
-    case OF_DLQ_STEP_RELEASE:
-        err = write_release(p, &arena, &error);
-        break;
-    case OF_DLQ_STEP_QUARANTINE:
-        err = write_quarantine(p, &arena, &error);
-        break;
-    case OF_DLQ_STEP_SAY_REDRIVEN:
-        err = write_state(p, OF_DEAD_REDRIVEN, &error);
-        break;
-    case OF_DLQ_STEP_SAY_QUARANTINED:
-        err = write_state(p, OF_DEAD_QUARANTINED, &error);
-        break;
-    default:
-        err = write_state(p, OF_DEAD, &error);
-    }
-    kb_arena_cleanup(&arena);
-    if (err == KC_OK)
-        handler->writes++;
-    else
-        write_failed(p, err, &error);
-}
-
 /* ---- waiting ---- */
 
 static double random_unit(const of_dlq_handler *handler)
@@ -413,10 +185,10 @@ void of_dlq_park(of_parked *p, const of_dlq_seen *seen)
         p->cause->letters++;
         p->cause->waiting++;
     }
-    wait_until(p, due);
+    of_dlq_wait_until(p, due);
     if (!is_known) {
         handler->stats.scheduled++;
-        tell_scheduled(p, "");
+        of_dlq_tell_scheduled(p, "");
     } else {
         p->letter.state = OF_DEAD_SCHEDULED;
         p->letter.next_ms = due;
@@ -445,8 +217,8 @@ static void delay_cause(of_dlq_handler *handler, of_cause *cause, const char *re
             delay = policy.redrive_maximum_ms;
         if (waiting[i]->heap_at > 0 && waiting[i]->due_ms >= now + delay)
             continue;
-        wait_until(waiting[i], now + delay);
-        tell_scheduled(waiting[i], reason);
+        of_dlq_wait_until(waiting[i], now + delay);
+        of_dlq_tell_scheduled(waiting[i], reason);
     }
 }
 
@@ -466,7 +238,7 @@ void of_dlq_heard(of_dlq_handler *handler, const char *id, int32_t redrive, bool
     of_cause *cause;
     of_parked *p = kb_map_get(&handler->parked, kc_span(id, 16));
     if (p && p->is_writing && p->step == OF_DLQ_STEP_RELEASE && redrive > p->letter.redrives)
-        tell_redriven(p); // the answer to its write is still to come
+        of_dlq_tell_redriven(p); // the answer to its write is still to come
     while ((cause = kb_map_next(&handler->causes, &pos)) != NULL) {
         if (cause->state != OF_CAUSE_CANARY || memcmp(cause->canary, id, 16) != 0 ||
             redrive <= cause->canary_redrive)
@@ -563,7 +335,7 @@ static int64_t serve_cause(of_dlq_handler *handler, of_cause *cause)
         if (cause->state == OF_CAUSE_RAMP && cause->ramp_next_us > now)
             return cause->ramp_next_us;
         if (is_held_by_breaker(p, &wait_ms)) {
-            wait_until(p, of_dlq_wall_ms(handler) + wait_ms); // costs nothing
+            of_dlq_wait_until(p, of_dlq_wall_ms(handler) + wait_ms); // costs nothing
             continue;
         }
         if (cause->state == OF_CAUSE_FREE &&
@@ -590,9 +362,9 @@ static void serve_single(of_parked *p)
     of_dlq_handler *handler = p->handler;
     int64_t now = of_dlq_now_us(handler), wait_ms;
     if (is_held_by_breaker(p, &wait_ms))
-        wait_until(p, of_dlq_wall_ms(handler) + wait_ms);
+        of_dlq_wait_until(p, of_dlq_wall_ms(handler) + wait_ms);
     else if (handler->release_us > now)
-        wait_until(p, of_dlq_wall_ms(handler) + (handler->release_us - now + 999) / 1000);
+        of_dlq_wait_until(p, of_dlq_wall_ms(handler) + (handler->release_us - now + 999) / 1000);
     else
         release(p);
 }
