@@ -332,6 +332,7 @@ static kc_err send_record(production *run, const kc_record *record, uint64_t lin
         kc_producer_stats_get(run->producer, &stats);
         if (result == KC_ERR_NOMEM && stats.records_pending == 0)
             return result; // nothing will give memory back
+        cli_watch_standstill(run->session, stats.records_acked + stats.records_failed);
         kc_err turned = kc_client_dispatch(run->session->client, ROOM_WAIT_MS);
         if (turned != KC_OK && turned != KC_ERR_AGAIN)
             return kb_error_code(err, turned);
@@ -397,6 +398,7 @@ static int finish(production *run, cli_line end)
     while (!run->has_no_topic && (!cli_is_interrupted() || drained_s++ < INTERRUPTED_DRAIN_S) &&
            kc_producer_flush(run->producer, 1000) == KC_ERR_TIMEOUT) {
         kc_producer_stats_get(run->producer, &stats);
+        cli_watch_standstill(run->session, stats.records_acked + stats.records_failed);
         char count[32];
         kc_client_last_error(run->session->client, &err);
         cli_progress("waiting for %s records to be acknowledged%s%s",

@@ -103,6 +103,7 @@ static kc_err send_event(sending *s, const of_event *event, sent_line *line, kc_
         kc_err result = of_producer_send(s->producer, event, on_sent, line, err);
         if (result != KC_ERR_BUFFER_FULL)
             return result;
+        cli_watch_standstill(s->session, s->acknowledged + s->failed);
         kc_err turned = kc_client_dispatch(s->session->client, ROOM_WAIT_MS);
         if (turned != KC_OK && turned != KC_ERR_AGAIN)
             return kb_error_code(err, turned);
@@ -188,6 +189,7 @@ static int send_all(sending *s)
         send_payload(s, 0, kc_str(opt.payload ? opt.payload : "{}"));
     while (of_producer_flush(s->producer, 1000) == KC_ERR_TIMEOUT) {
         kc_client_last_error(s->session->client, &err);
+        cli_watch_standstill(s->session, s->acknowledged + s->failed);
         cli_progress("waiting for the brokers%s%s", err.code != KC_OK ? ": " : "",
                      err.code != KC_OK ? err.text : "");
     }

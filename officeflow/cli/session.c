@@ -11,6 +11,8 @@
 /** Silence about having no connection, and how often it is looked at. */
 #define PATIENCE_MS 2000
 #define WATCH_MS    500
+/** The first silence about acknowledgements that do not come. */
+#define STANDSTILL_MS 3000
 
 static volatile sig_atomic_t interrupted;
 static volatile sig_atomic_t explain_asked;
@@ -134,6 +136,21 @@ static void on_watch(void *user)
     if (explain_asked)
         explain(session->client);
     kc_timer_set(watch->timer, WATCH_MS);
+}
+
+void cli_watch_standstill(cli_session *session, uint64_t done)
+{
+    cli_watch *watch = &session->watch;
+    int64_t now_us = kc_client_now_us(session->client);
+    if (watch->moved_us == 0 || watch->done != done) {
+        watch->done = done;
+        watch->moved_us = now_us;
+        watch->tell_after_ms = STANDSTILL_MS;
+    } else if (now_us - watch->moved_us >= watch->tell_after_ms * INT64_C(1000) &&
+               watch->told_count == 0) { // else being without a connection was told
+        watch->tell_after_ms *= 2;
+        explain(session->client);
+    }
 }
 
 static bool start_watch(cli_session *session)

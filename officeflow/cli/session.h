@@ -29,6 +29,9 @@ typedef struct cli_watch {
         int os_errno;
     } told[CLI_REASONS_MAX];
     size_t told_count;
+    uint64_t done;         /**< of cli_watch_standstill(), */
+    int64_t moved_us;      /**< when it was another; 0: it was not called yet, */
+    int32_t tell_after_ms; /**< and how long it may stand still */
 } cli_watch;
 
 typedef struct cli_session {
@@ -51,6 +54,9 @@ bool cli_session_init(cli_session *session);
 /** Make the client. Connects to nothing yet. From now on standard error tells when there is no connection, and
  * upon SIGUSR1 what the client waits for (kc_client_explain()). */
 bool cli_session_open(cli_session *session);
+/** For a verb that waits for acknowledgements, each second or more often: when `done` has not grown for 3 s, 6, 12 ...
+ * though there is a connection, standard error tells what the client waits for. */
+void cli_watch_standstill(cli_session *session, uint64_t done);
 /** Ask the cluster for a sign of life: a verb that is no service fails here, with the reason. */
 bool cli_await_broker(cli_session *session);
 /** Both. */

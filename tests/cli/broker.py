@@ -202,6 +202,25 @@ class Tests(Case):
         self.assertEqual(self.ask(child, "broker 2 up"), ["broker 2 up: done"])
         self.assertEqual(len(self.metadata(second)["brokers"]), 2)
 
+    def test_who_produces_and_sends_is_told_why_nothing_is_acknowledged(self):
+        child, where = self.start_broker()
+        self.metadata(where, "t", "email.send.request")
+        for words in (("kafka", "produce", "t"), ("send", "email.send.request")):
+            with self.subTest(words):
+                self.ask(child, "fault api=Produce,error=NOT_ENOUGH_REPLICAS")
+                sender = self.start(*words, "-b", where, stdin=subprocess.PIPE)
+                sender.stdin.write(b'{"value": "v"}\n')
+                sender.stdin.close()
+                self.assertEqual(sender.stderr.readline(), b"what is waited for:\n")
+                said = ""
+                while "retry" not in said:
+                    said = sender.stderr.readline().decode()
+                    self.assertTrue(said.startswith("  "), said)
+                self.assertRegex(said, r"/0: 1 record \(.+\), the oldest for \d+ s of .+: retry \d+ after "
+                                       r"NOT_ENOUGH_REPLICAS, in ")
+                self.assertEqual(self.ask(child, "fault clear"), ["fault clear: done"])
+                self.assertEqual(sender.wait(), OK)
+
     def test_leaders_move_by_command(self):
         child, where = self.start_broker("--brokers", "3")
         leader = self.metadata(where, "t")["topics"][0]["partitions"][0]["leaderId"]
