@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: LicenseRef-OfficeFlow
  * The range assignor: equal runs of each topic's partitions, in the order of the members. */
 #include "client/assignor.h"
+#include "protocol/base/names.h"
 
 #include <assert.h>
 #include <stdlib.h>
@@ -22,15 +23,6 @@ typedef struct named_topic {
     int32_t index;
 } named_topic;
 
-static int compare_bytes(kc_bytes a, kc_bytes b)
-{
-    size_t len = a.len < b.len ? a.len : b.len;
-    int order = len ? memcmp(a.ptr, b.ptr, len) : 0;
-    if (order)
-        return order;
-    return (a.len > b.len) - (a.len < b.len);
-}
-
 /* As Java's MemberInfo: static members first. The member id decides between two that claim one
  * instance id, so that the order never depends on the sort. */
 static int compare_members(const void *left, const void *right)
@@ -39,9 +31,9 @@ static int compare_members(const void *left, const void *right)
     const kc_assign_member *b = ((const ranked *)right)->member;
     if ((a->instance_id.ptr != NULL) != (b->instance_id.ptr != NULL))
         return a->instance_id.ptr ? -1 : 1;
-    int order = a->instance_id.ptr ? compare_bytes(a->instance_id, b->instance_id) : 0;
+    int order = a->instance_id.ptr ? kb_compare(a->instance_id, b->instance_id) : 0;
     if (order == 0)
-        order = compare_bytes(a->id, b->id);
+        order = kb_compare(a->id, b->id);
     if (order == 0)
         order = ((const ranked *)left)->index < ((const ranked *)right)->index ? -1 : 1;
     return order;
@@ -51,7 +43,7 @@ static int compare_topics(const void *left, const void *right)
 {
     const named_topic *a = left;
     const named_topic *b = right;
-    int order = compare_bytes(a->name, b->name);
+    int order = kb_compare(a->name, b->name);
     return order ? order : (a->index > b->index) - (a->index < b->index);
 }
 
@@ -77,7 +69,7 @@ static kc_err rank_members(const kc_assign_member *members, int32_t count, kb_ar
         qsort(ranks, (size_t)count, sizeof *ranks, compare_members);
     int32_t kept = 0;
     for (int32_t i = 0; i < count; i++)
-        if (kept == 0 || compare_bytes(ranks[kept - 1].member->id, ranks[i].member->id) != 0)
+        if (kept == 0 || kb_compare(ranks[kept - 1].member->id, ranks[i].member->id) != 0)
             ranks[kept++] = ranks[i];
     *ranks_out = ranks;
     *count_out = kept;
@@ -101,12 +93,12 @@ static kc_err collect_wishes(const ranked *ranks, int32_t rank_count, const name
             int32_t low = 0, high = topic_count;
             while (low < high) {
                 int32_t middle = low + (high - low) / 2;
-                if (compare_bytes(topics[middle].name, member->topics[t]) < 0)
+                if (kb_compare(topics[middle].name, member->topics[t]) < 0)
                     low = middle + 1;
                 else
                     high = middle;
             }
-            if (low < topic_count && compare_bytes(topics[low].name, member->topics[t]) == 0)
+            if (low < topic_count && kb_compare(topics[low].name, member->topics[t]) == 0)
                 wishes[count++] = (wish){topics[low].index, i};
         }
     }

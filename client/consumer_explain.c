@@ -45,7 +45,7 @@ static void explain_unjoined(const telling *t)
                         "%s: left because no batch was taken for max.poll.interval.ms, joins "
                         "again when one is",
                         t->who);
-    else if (subscription->is_by_match && subscription->count == 0)
+    else if (subscription->is_by_match && kb_names_equal(subscription->names, NULL))
         kb_explain_line(t->out, "%s: no topic matches its subscription yet", t->who);
     else if (!kb_list_is_empty(&member->wait.node))
         kb_explain_line(t->out, "%s: waits for its coordinator, to join", t->who);

@@ -9,6 +9,7 @@
 #include "client/consumer_part.h"
 #include "client/consumer_protocol.h"
 #include "protocol/base/error.h"
+#include "protocol/base/names.h"
 #include "protocol/generated/messages.h"
 
 #include <kafkac/unstable/errors.h>
@@ -35,8 +36,9 @@ static kc_err put_subscription(kc_consumer *consumer)
     int16_t version = SUBSCRIPTION_VERSION;
     kp_consumer_protocol_subscription subscription;
     kp_defaults(&kp_consumer_protocol_subscription_message, &subscription);
-    subscription.topics.items = consumer->subscription.names;
-    subscription.topics.count = (int32_t)consumer->subscription.count;
+    kb_names *names = consumer->subscription.names;
+    subscription.topics.items = names ? names->items : NULL;
+    subscription.topics.count = names ? (int32_t)names->count : 0;
     if (rack && *rack) {
         subscription.rack_id = kc_str(rack);
         version = SUBSCRIPTION_VERSION_RACK;
@@ -80,15 +82,6 @@ bool kc_member_partitions_changed(const kc_consumer *consumer)
         if (member->topics[i].partition_count != member->topics[i].meta->partition_count)
             return true;
     return false;
-}
-
-static int compare_names(const void *left, const void *right)
-{
-    const kc_bytes *a = left;
-    const kc_bytes *b = right;
-    size_t len = a->len < b->len ? a->len : b->len;
-    int order = len ? memcmp(a->ptr, b->ptr, len) : 0;
-    return order ? order : (a->len > b->len) - (a->len < b->len);
 }
 
 /** What each member wants; one whose subscription can't be read wants nothing. */
@@ -139,7 +132,7 @@ static kc_err use_topics(kc_consumer *consumer, size_t name_count)
             if (kc_topic_name_is_valid(member->assign_members[i].topics[t]))
                 names[count++] = member->assign_members[i].topics[t];
     if (count > 1)
-        qsort(names, count, sizeof *names, compare_names);
+        qsort(names, count, sizeof *names, kb_compare_items);
     for (size_t i = 0; i < count && err == KC_OK; i++) {
         if (i > 0 && kc_bytes_equal(names[i], names[i - 1]))
             continue;

@@ -13,6 +13,7 @@
 #include "client/consumer_part.h"
 #include "client/variant.h"
 #include "protocol/base/error.h"
+#include "protocol/base/names.h"
 
 #include <kafkac/unstable/errors.h>
 
@@ -20,10 +21,7 @@
 
 int kc_offset_item_compare(const kc_topic_offset *item, kc_bytes topic, int32_t partition)
 {
-    size_t len = item->topic.len < topic.len ? item->topic.len : topic.len;
-    int order = len ? memcmp(item->topic.ptr, topic.ptr, len) : 0;
-    if (order == 0)
-        order = (item->topic.len > topic.len) - (item->topic.len < topic.len);
+    int order = kb_compare(item->topic, topic);
     return order ? order : (item->partition > partition) - (item->partition < partition);
 }
 

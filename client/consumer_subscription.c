@@ -9,40 +9,6 @@
 
 #include <stdlib.h>
 
-static int compare_names(const void *left, const void *right)
-{
-    const kc_bytes *a = left;
-    const kc_bytes *b = right;
-    size_t len = a->len < b->len ? a->len : b->len;
-    int order = len ? memcmp(a->ptr, b->ptr, len) : 0;
-    return order ? order : (a->len > b->len) - (a->len < b->len);
-}
-
-/** Sorted copy, each name once, in one block of memory. */
-static kc_bytes *copy_names(kb_mem *mem, const kc_bytes *names, size_t *count)
-{
-    size_t bytes = *count * sizeof *names + 1;
-    for (size_t i = 0; i < *count; i++)
-        bytes += names[i].len;
-    kc_bytes *copy = kb_mem_alloc(mem, bytes);
-    if (!copy)
-        return NULL;
-    uint8_t *text = (uint8_t *)(copy + *count);
-    for (size_t i = 0; i < *count; i++) {
-        memcpy(text, names[i].ptr, names[i].len);
-        copy[i] = kc_span(text, names[i].len);
-        text += names[i].len;
-    }
-    if (*count > 1)
-        qsort(copy, *count, sizeof *copy, compare_names);
-    size_t kept = 0;
-    for (size_t i = 0; i < *count; i++)
-        if (kept == 0 || !kc_bytes_equal(copy[kept - 1], copy[i]))
-            copy[kept++] = copy[i];
-    *count = kept;
-    return copy;
-}
-
 static void unuse_topics(kc_consumer *consumer, kc_meta_topic **uses, size_t count)
 {
     for (size_t i = 0; i < count; i++)
@@ -55,7 +21,7 @@ void kc_subscription_clear(kc_consumer *consumer)
     kc_subscription *subscription = &consumer->subscription;
     kb_mem *mem = kc_consumer_mem(consumer);
     if (subscription->uses)
-        unuse_topics(consumer, subscription->uses, subscription->count);
+        unuse_topics(consumer, subscription->uses, subscription->names->count);
     if (subscription->is_by_match)
         kc_metadata_unuse_all(consumer->client->metadata);
     if (subscription->regex) {
@@ -68,15 +34,13 @@ void kc_subscription_clear(kc_consumer *consumer)
 
 bool kc_subscription_has(const kc_consumer *consumer, kc_bytes topic)
 {
-    const kc_subscription *subscription = &consumer->subscription;
-    return subscription->count > 0 &&
-           bsearch(&topic, subscription->names, subscription->count, sizeof topic, compare_names);
+    return kb_names_has(consumer->subscription.names, topic);
 }
 
 bool kc_subscription_is_ready(const kc_consumer *consumer)
 {
     const kc_subscription *subscription = &consumer->subscription;
-    if (!subscription->is_by_match || subscription->count > 0)
+    if (!subscription->is_by_match || !kb_names_equal(subscription->names, NULL))
         return true;
     /* The first answer may have been under way before all topics were asked for. */
     uint64_t answers =
@@ -87,16 +51,6 @@ bool kc_subscription_is_ready(const kc_consumer *consumer)
 }
 
 /* ---- by match ---- */
-
-static bool is_same(const kc_subscription *subscription, const kc_bytes *names, size_t count)
-{
-    if (subscription->count != count)
-        return false;
-    for (size_t i = 0; i < count; i++)
-        if (!kc_bytes_equal(subscription->names[i], names[i]))
-            return false;
-    return true;
-}
 
 /** Names that match, not sorted, in the arena. */
 static kc_bytes *match_names(kc_consumer *consumer, kb_arena *arena, size_t *count_out)
@@ -129,17 +83,17 @@ bool kc_subscription_refresh(kc_consumer *consumer)
     kb_arena_init(&arena, mem, 0);
     size_t count;
     kc_bytes *found = match_names(consumer, &arena, &count);
-    kc_bytes *names = found ? copy_names(mem, found, &count) : NULL;
+    kb_names *names = NULL;
+    kc_err err = found ? kb_names_new(mem, found, count, &names) : KC_ERR_NOMEM;
     kb_arena_cleanup(&arena);
-    if (!names)
+    if (err != KC_OK)
         return false; /* out of memory: at the next refresh */
-    if (is_same(subscription, names, count)) {
+    if (kb_names_equal(subscription->names, names)) {
         kb_mem_free(mem, names);
         return false;
     }
     kb_mem_free(mem, subscription->names);
     subscription->names = names;
-    subscription->count = count;
     return true;
 }
 
@@ -182,12 +136,13 @@ static void replace(kc_consumer *consumer, const kc_subscription *subscription)
 static kc_err use_names(kc_consumer *consumer, kc_subscription *subscription)
 {
     kb_mem *mem = kc_consumer_mem(consumer);
-    subscription->uses = kb_mem_alloc(mem, subscription->count * sizeof(kc_meta_topic *));
+    const kb_names *names = subscription->names;
+    subscription->uses = kb_mem_alloc(mem, names->count * sizeof(kc_meta_topic *));
     if (!subscription->uses)
         return KC_ERR_NOMEM;
-    for (size_t i = 0; i < subscription->count; i++) {
-        kc_err err = kc_metadata_use(consumer->client->metadata, subscription->names[i],
-                                     &subscription->uses[i]);
+    for (size_t i = 0; i < names->count; i++) {
+        kc_err err =
+            kc_metadata_use(consumer->client->metadata, names->items[i], &subscription->uses[i]);
         if (err != KC_OK) {
             unuse_topics(consumer, subscription->uses, i);
             return err;
@@ -208,10 +163,10 @@ kc_err kc_consumer_subscribe(kc_consumer *consumer, const kc_bytes *topics, size
         if (!kc_topic_name_is_valid(topics[i]))
             return kb_error_set(err, KC_ERR_ARGUMENT, "\"" KC_FMT "\" is not a topic name",
                                 KC_ARG(topics[i]));
-    kc_subscription subscription = {.count = count};
+    kc_subscription subscription = {0};
     kb_mem *mem = kc_consumer_mem(consumer);
-    subscription.names = copy_names(mem, topics, &subscription.count);
-    if (!subscription.names || use_names(consumer, &subscription) != KC_OK) {
+    if (kb_names_new(mem, topics, count, &subscription.names) != KC_OK ||
+        use_names(consumer, &subscription) != KC_OK) {
         kb_mem_free(mem, subscription.names);
         return kb_error_code(err, KC_ERR_NOMEM);
     }

@@ -4,6 +4,7 @@
 #define KC_CONSUMER_SUBSCRIPTION_H
 
 #include "client/metadata.h"
+#include "protocol/base/names.h"
 
 #include <kafkac/consumer.h>
 
@@ -14,10 +15,9 @@ typedef struct kc_subscription {
     bool is_by_match;
     kc_topic_match_fn match;
     void *match_user;
-    regex_t *regex;  /**< of kc_consumer_subscribe_pattern(); NULL: none */
-    kc_bytes *names; /**< sorted, each once; the bytes stand behind the array */
-    size_t count;
-    kc_meta_topic **uses;      /**< of a list: kept in use; as many as `count` */
+    regex_t *regex;            /**< of kc_consumer_subscribe_pattern(); NULL: none */
+    kb_names *names;           /**< NULL: none so far                          */
+    kc_meta_topic **uses;      /**< of a list: kept in use; as many as `names` */
     uint64_t metadata_version; /**< when it was set */
 } kc_subscription;
 

@@ -2,6 +2,9 @@
  * OffsetCommit, OffsetFetch, OffsetDelete: where groups are in their topics. */
 #include "mock/api.h"
 #include "mock/group_offsets.h"
+#include "protocol/base/names.h"
+
+#include <stdlib.h>
 
 /** offset.metadata.max.bytes, which counts Java's characters */
 #define METADATA_MAX 4096
@@ -217,59 +220,67 @@ static bool fetch_topic(km_request *request, const km_group *group,
     return true;
 }
 
-static kp_offset_fetch_resp_group_topic *topic_in(kp_offset_fetch_resp_group *out, kc_bytes name)
+static int by_place(const void *a, const void *b)
 {
-    for (int32_t i = 0; i < out->topics.count; i++)
-        if (kc_bytes_equal(out->topics.items[i].name, name))
-            return &out->topics.items[i];
-    return NULL;
+    const km_offset *left = *(const km_offset *const *)a;
+    const km_offset *right = *(const km_offset *const *)b;
+    int order = kb_compare(left->topic, right->topic);
+    return order ? order
+                 : (left->partition > right->partition) - (left->partition < right->partition);
 }
 
-/** The item of a topic, made when it is the first of its partitions; NULL: no memory. */
-static kp_offset_fetch_resp_group_topic *open_topic(km_request *request, const km_group *group,
-                                                    const km_offset *offset,
-                                                    kp_offset_fetch_resp_group *out)
+/** All the group has, by topic and partition; of version 10 those of topics that are still there, which alone have an
+ * id. NULL: no memory. */
+static const km_offset **offsets_by_place(km_request *request, const km_group *group,
+                                          size_t *count_out)
 {
-    kp_offset_fetch_resp_group_topic *item = topic_in(out, offset->topic);
-    if (item)
-        return item;
-    int32_t partitions = 0;
-    size_t pos = 0;
-    const km_offset *other;
-    while ((other = km_group_offset_next(group, &pos)))
-        partitions += kc_bytes_equal(other->topic, offset->topic);
-    const km_topic *topic = km_topic_by_name(request->cluster, offset->topic);
-    item = &out->topics.items[out->topics.count];
-    item->name = km_request_copy(request, offset->topic);
+    size_t pos = 0, count = 0;
+    const km_offset *offset;
+    const km_offset **offsets =
+        km_request_alloc(request, group ? group->offsets.count : 0, sizeof *offsets);
+    while (offsets && group && (offset = km_group_offset_next(group, &pos)))
+        if (request->version < 10 || km_topic_by_name(request->cluster, offset->topic))
+            offsets[count++] = offset;
+    if (offsets && count > 1)
+        qsort(offsets, count, sizeof *offsets, by_place);
+    *count_out = count;
+    return offsets;
+}
+
+static bool put_topic(km_request *request, const km_group *group, const km_offset **offsets,
+                      size_t count, kp_offset_fetch_resp_group_topic *out)
+{
+    const km_topic *topic = km_topic_by_name(request->cluster, offsets[0]->topic);
+    out->name = km_request_copy(request, offsets[0]->topic);
     if (topic)
-        item->topic_id = topic->id;
-    item->partitions.items =
-        km_request_alloc(request, (size_t)partitions, sizeof *item->partitions.items);
-    if (!item->name.ptr || !item->partitions.items)
-        return NULL;
-    out->topics.count++;
-    return item;
+        out->topic_id = topic->id;
+    out->partitions.items = km_request_alloc(request, count, sizeof *out->partitions.items);
+    if (!out->name.ptr || !out->partitions.items)
+        return false;
+    for (size_t i = 0; i < count; i++) {
+        kp_offset_fetch_resp_group_topic_partition *item = &out->partitions.items[i];
+        item->partition_index = offsets[i]->partition;
+        put_fetched(request, group, offsets[i]->topic, item);
+        if (!item->metadata.ptr)
+            return false;
+        out->partitions.count++;
+    }
+    return true;
 }
 
 static bool fetch_all(km_request *request, const km_group *group, kp_offset_fetch_resp_group *out)
 {
-    size_t count = group ? group->offsets.count : 0;
+    size_t count;
+    const km_offset **offsets = offsets_by_place(request, group, &count);
     out->topics.items = km_request_alloc(request, count, sizeof *out->topics.items);
-    if (!out->topics.items)
+    if (!offsets || !out->topics.items)
         return false;
-    size_t pos = 0;
-    const km_offset *offset;
-    while (group && (offset = km_group_offset_next(group, &pos))) {
-        if (request->version >= 10 && !km_topic_by_name(request->cluster, offset->topic))
-            continue;
-        kp_offset_fetch_resp_group_topic *topic = open_topic(request, group, offset, out);
-        if (!topic)
-            return false;
-        kp_offset_fetch_resp_group_topic_partition *item =
-            &topic->partitions.items[topic->partitions.count++];
-        item->partition_index = offset->partition;
-        put_fetched(request, group, offset->topic, item);
-        if (!item->metadata.ptr)
+    for (size_t begin = 0, end; begin < count; begin = end) {
+        end = begin + 1;
+        while (end < count && kc_bytes_equal(offsets[end]->topic, offsets[begin]->topic))
+            end++;
+        if (!put_topic(request, group, offsets + begin, end - begin,
+                       &out->topics.items[out->topics.count++]))
             return false;
     }
     return true;

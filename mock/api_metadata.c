@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: LicenseRef-OfficeFlow
  * What the cluster is: ApiVersions, Metadata, DescribeCluster, DescribeTopicPartitions. */
 #include "mock/api.h"
+#include "protocol/base/names.h"
 
 #include <stdlib.h>
 
@@ -284,15 +285,6 @@ static bool put_described(km_request *request, const km_partition *partition,
 }
 
 /** Topics come in the order of their names: a cursor says where to go on. */
-static int by_name(const void *a, const void *b)
-{
-    const kc_bytes *left = a;
-    const kc_bytes *right = b;
-    size_t len = left->len < right->len ? left->len : right->len;
-    int order = len ? memcmp(left->ptr, right->ptr, len) : 0;
-    return order ? order : (left->len > right->len) - (left->len < right->len);
-}
-
 static kc_bytes *sorted_names(km_request *request, const kp_describe_topic_partitions_req *asked,
                               size_t *count_out)
 {
@@ -305,7 +297,7 @@ static kc_bytes *sorted_names(km_request *request, const kp_describe_topic_parti
                        ? asked->topics.items[i].name
                        : kc_str(((const km_topic *)kb_map_next(&cluster->topics, &pos))->name);
     if (names)
-        qsort(names, count, sizeof *names, by_name);
+        qsort(names, count, sizeof *names, kb_compare_items);
     *count_out = count;
     return names;
 }
@@ -367,7 +359,7 @@ km_action km_api_describe_topic_partitions(km_request *request, const void *mess
     for (size_t i = 0; i < count && !out->next_cursor; i++) {
         int32_t from = 0;
         if (asked->cursor) {
-            int order = by_name(&names[i], &asked->cursor->topic_name);
+            int order = kb_compare(names[i], asked->cursor->topic_name);
             if (order < 0)
                 continue;
             from = order == 0 ? asked->cursor->partition_index : 0;

@@ -183,8 +183,8 @@ static bool put_members(km_request *request, const km_share_group *group,
         item->member_epoch = member->epoch;
         item->client_id = member->client_id;
         item->client_host = KC_STR("/127.0.0.1");
-        item->subscribed_topic_names.items = member->topics;
-        item->subscribed_topic_names.count = (int32_t)member->topic_count;
+        item->subscribed_topic_names.items = member->topics ? member->topics->items : NULL;
+        item->subscribed_topic_names.count = member->topics ? (int32_t)member->topics->count : 0;
         if (!put_described_assignment(request, &member->assigned, &item->assignment))
             return false;
     }

@@ -8,21 +8,16 @@
  * such move makes the sum of the squared loads smaller, so it ends. */
 #include "mock/assignor.h"
 
-static int compare_bytes(kc_bytes a, kc_bytes b)
-{
-    size_t len = a.len < b.len ? a.len : b.len;
-    int order = len > 0 ? memcmp(a.ptr, b.ptr, len) : 0;
-    return order != 0 ? order : (a.len > b.len) - (a.len < b.len);
-}
+#include "protocol/base/names.h"
 
 int km_assignor_compare(kc_bytes instance_a, kc_bytes member_a, kc_bytes instance_b,
                         kc_bytes member_b)
 {
     if (instance_a.ptr && instance_b.ptr)
-        return compare_bytes(instance_a, instance_b);
+        return kb_compare(instance_a, instance_b);
     if (instance_a.ptr || instance_b.ptr)
         return instance_a.ptr ? -1 : 1;
-    return compare_bytes(member_a, member_b);
+    return kb_compare(member_a, member_b);
 }
 
 size_t km_assignor_places(const km_assignor_input *input)

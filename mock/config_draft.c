@@ -14,43 +14,58 @@ kc_err km_config_draft_init(km_config_draft *draft, kb_arena *arena, const kb_ma
                             size_t more)
 {
     *draft = (km_config_draft){.arena = arena, .cap = (configs ? configs->count : 0) + more};
+    size_t slots = 4;
+    while (slots < 2 * draft->cap)
+        slots *= 2;
+    draft->mask = slots - 1;
+    draft->slots = kb_arena_array(arena, slots, sizeof *draft->slots);
     draft->items = kb_arena_array(arena, draft->cap, sizeof *draft->items);
-    if (!draft->items)
+    if (!draft->slots || !draft->items)
         return KC_ERR_NOMEM;
+    memset(draft->slots, 0, slots * sizeof *draft->slots);
     size_t pos = 0;
     const km_config *config;
     while (configs && (config = kb_map_next(configs, &pos)))
-        draft->items[draft->count++] = *config;
+        km_config_draft_set(draft, config->name, config->value);
     return KC_OK;
 }
 
-static km_config *find(const km_config_draft *draft, kc_bytes name)
+/** Of that name, or where it goes. */
+static uint32_t *slot_of(const km_config_draft *draft, kc_bytes name)
 {
-    for (size_t i = 0; i < draft->count; i++)
-        if (kc_bytes_equal(draft->items[i].name, name))
-            return &draft->items[i];
-    return NULL;
+    size_t at = kb_hash(name) & draft->mask;
+    while (draft->slots[at] && !kc_bytes_equal(draft->items[draft->slots[at] - 1].name, name))
+        at = (at + 1) & draft->mask;
+    return &draft->slots[at];
 }
 
 kc_bytes km_config_draft_get(const km_config_draft *draft, kc_bytes name)
 {
-    const km_config *config = find(draft, name);
-    return config ? config->value : KC_NULL;
+    uint32_t number = *slot_of(draft, name);
+    return number ? draft->items[number - 1].value : KC_NULL;
 }
 
 void km_config_draft_set(km_config_draft *draft, kc_bytes name, kc_bytes value)
 {
-    km_config *config = find(draft, name);
-    if (!value.ptr) {
-        if (config)
-            *config = draft->items[--draft->count];
-        return;
-    }
-    if (!config) {
+    uint32_t *slot = slot_of(draft, name);
+    if (!*slot) {
+        if (!value.ptr)
+            return;
         assert(draft->count < draft->cap);
-        config = &draft->items[draft->count++];
+        *slot = (uint32_t)++draft->count;
     }
-    *config = (km_config){name, value};
+    draft->items[*slot - 1] = (km_config){name, value};
+}
+
+/** Walk what is set: start with *pos = 0; NULL at the end. */
+static const km_config *next_set(const km_config_draft *draft, size_t *pos)
+{
+    while (*pos < draft->count) {
+        const km_config *config = &draft->items[(*pos)++];
+        if (config->value.ptr)
+            return config;
+    }
+    return NULL;
 }
 
 /* ---- checks ---- */
@@ -103,12 +118,13 @@ static bool broker_limit(const km_config_row *row, const char *which, char name_
 
 static int16_t check_group(const km_config_draft *draft, kc_bytes *why_out)
 {
-    for (size_t i = 0; i < draft->count; i++) {
-        const km_config_row *row = km_config_row_find(KM_RESOURCE_GROUP, draft->items[i].name);
+    size_t pos = 0;
+    const km_config *config;
+    while ((config = next_set(draft, &pos))) {
+        const km_config_row *row = km_config_row_find(KM_RESOURCE_GROUP, config->name);
         char name[96];
         int64_t value, limit;
-        if (row->type != KM_CONFIG_INT ||
-            !kb_parse_i64(kb_text_trim(draft->items[i].value), &value))
+        if (row->type != KM_CONFIG_INT || !kb_parse_i64(kb_text_trim(config->value), &value))
             continue;
         if (broker_limit(row, "min", name, &limit) && value < limit) {
             *why_out =
@@ -184,12 +200,15 @@ int16_t km_config_draft_check(const km_config_draft *draft, int8_t resource_type
     *why_out = KC_NULL;
     if (resource_type == KM_RESOURCE_BROKER)
         return 0;
-    for (size_t i = 0; i < draft->count; i++)
-        if (!km_config_row_find(resource_type, draft->items[i].name))
-            return unknown_name(draft, resource_type, draft->items[i].name, why_out);
-    for (size_t i = 0; i < draft->count; i++) {
-        const km_config_row *row = km_config_row_find(resource_type, draft->items[i].name);
-        if (!km_config_is_valid(row, draft->items[i].value, draft->arena, why_out))
+    size_t pos = 0;
+    const km_config *config;
+    while ((config = next_set(draft, &pos)))
+        if (!km_config_row_find(resource_type, config->name))
+            return unknown_name(draft, resource_type, config->name, why_out);
+    pos = 0;
+    while ((config = next_set(draft, &pos))) {
+        const km_config_row *row = km_config_row_find(resource_type, config->name);
+        if (!km_config_is_valid(row, config->value, draft->arena, why_out))
             return KC_E_INVALID_CONFIG;
     }
     if (resource_type == KM_RESOURCE_TOPIC)
@@ -203,8 +222,10 @@ kc_err km_config_draft_apply(const km_config_draft *draft, kb_map *configs, kb_m
 {
     kb_map made;
     kb_map_init(&made, mem);
-    for (size_t i = 0; i < draft->count; i++)
-        if (km_configs_set(&made, mem, draft->items[i].name, draft->items[i].value)) {
+    size_t pos = 0;
+    const km_config *config;
+    while ((config = next_set(draft, &pos)))
+        if (km_configs_set(&made, mem, config->name, config->value)) {
             km_configs_cleanup(&made, mem);
             return KC_ERR_NOMEM;
         }

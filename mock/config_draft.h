@@ -9,9 +9,12 @@
 /** Lives in an arena. */
 typedef struct km_config_draft {
     kb_arena *arena;
-    km_config *items;
+    km_config *items; /**< in the order of their first mention; a null value: taken out */
     size_t count;
     size_t cap;
+    uint32_t
+        *slots; /**< by hash of the name: number of the item, from 1; a request may have many */
+    size_t mask;
 } km_config_draft;
 
 /** As `configs` says now (NULL: nothing is set), with room for `more`. KC_ERR_NOMEM. */

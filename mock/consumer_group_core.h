@@ -7,18 +7,13 @@
 #include "mock/consumer_group.h"
 #include "mock/partition_set.h"
 #include "mock/topic_regex.h"
+#include "protocol/base/names.h"
 
 /** Epochs by which a member says that it goes. */
 #define KM_EPOCH_LEAVE        (-1)
 #define KM_EPOCH_LEAVE_STATIC (-2)
 
 typedef struct km_consumer_group km_consumer_group;
-
-/** Texts, sorted, each once; the bytes stand behind. */
-typedef struct km_names {
-    size_t count;
-    kc_bytes items[];
-} km_names;
 
 typedef enum km_consumer_state {
     KM_CONSUMER_STABLE,     /**< has what the target of its epoch says                       */
@@ -34,7 +29,7 @@ typedef struct km_consumer_view {
     kc_bytes assignor;
     kc_bytes regex; /**< null or empty: none                           */
     kc_bytes client_id;
-    km_names *names; /**< NULL: none                                   */
+    kb_names *names; /**< NULL: none                                   */
     int32_t rebalance_timeout_ms;
     int32_t epoch;
     int32_t previous_epoch;
@@ -57,7 +52,7 @@ typedef struct km_consumer_member {
 typedef struct km_subscribed_regex {
     kc_bytes pattern; /**< stands behind the struct  */
     km_regex *compiled;
-    km_names *topics; /**< NULL: not resolved so far */
+    kb_names *topics; /**< NULL: not resolved so far */
     int64_t resolved_us;
     uint64_t resolved_version; /**< of the topics */
 } km_subscribed_regex;
@@ -131,9 +126,6 @@ const km_consumer_view *km_consumer_view_of(const km_consumer_change *change,
 /* ---- consumer_group_subscription.c ---- */
 
 /** From a list as it came; KC_ERR_NOMEM. */
-KC_NODISCARD kc_err km_names_new(kb_mem *mem, const kc_bytes *items, size_t count, km_names **out);
-bool km_names_equal(const km_names *a, const km_names *b);
-bool km_names_has(const km_names *names, kc_bytes name);
 void km_subscribed_regex_free(kb_mem *mem, km_subscribed_regex *regex);
 /** How many members are subscribed to this pattern. */
 size_t km_consumer_group_regex_users(const km_consumer_group *cg, kc_bytes pattern);

@@ -14,62 +14,6 @@
 /** group.consumer.regex.refresh.interval.ms */
 #define REFRESH_MOST_US ((int64_t)600 * 1000000)
 
-/* ---- names ---- */
-
-static int compare_names(const void *a, const void *b)
-{
-    const kc_bytes *left = a;
-    const kc_bytes *right = b;
-    size_t len = left->len < right->len ? left->len : right->len;
-    int order = len > 0 ? memcmp(left->ptr, right->ptr, len) : 0;
-    return order != 0 ? order : (left->len > right->len) - (left->len < right->len);
-}
-
-kc_err km_names_new(kb_mem *mem, const kc_bytes *items, size_t count, km_names **out)
-{
-    size_t text = 0;
-    for (size_t i = 0; i < count; i++)
-        text += items[i].len;
-    km_names *names = kb_mem_alloc(mem, sizeof *names + count * sizeof *items + text);
-    if (!names)
-        return KC_ERR_NOMEM;
-    if (count > 0)
-        memcpy(names->items, items, count * sizeof *items);
-    qsort(names->items, count, sizeof *items, compare_names);
-    names->count = 0;
-    for (size_t i = 0; i < count; i++)
-        if (names->count == 0 ||
-            compare_names(&names->items[names->count - 1], &names->items[i]) != 0)
-            names->items[names->count++] = names->items[i];
-    uint8_t *to = (uint8_t *)(names->items + count);
-    for (size_t i = 0; i < names->count; i++) {
-        kc_bytes from = names->items[i];
-        if (from.len > 0)
-            memcpy(to, from.ptr, from.len);
-        names->items[i] = kc_span(to, from.len);
-        to += from.len;
-    }
-    *out = names;
-    return KC_OK;
-}
-
-bool km_names_equal(const km_names *a, const km_names *b)
-{
-    size_t count = a ? a->count : 0;
-    if (count != (b ? b->count : 0))
-        return false;
-    for (size_t i = 0; i < count; i++)
-        if (!kc_bytes_equal(a->items[i], b->items[i]))
-            return false;
-    return true;
-}
-
-bool km_names_has(const km_names *names, kc_bytes name)
-{
-    return names && names->count > 0 &&
-           bsearch(&name, names->items, names->count, sizeof name, compare_names);
-}
-
 /* ---- patterns ---- */
 
 void km_subscribed_regex_free(kb_mem *mem, km_subscribed_regex *regex)
@@ -116,10 +60,10 @@ size_t km_consumer_group_regex_users(const km_consumer_group *cg, kc_bytes patte
 bool km_consumer_view_subscribes(const km_consumer_group *cg, const km_consumer_view *view,
                                  kc_bytes topic)
 {
-    if (km_names_has(view->names, topic))
+    if (kb_names_has(view->names, topic))
         return true;
     const km_subscribed_regex *regex = find_regex(cg, view->regex);
-    return regex && km_names_has(regex->topics, topic);
+    return regex && kb_names_has(regex->topics, topic);
 }
 
 /* ---- in a heartbeat ---- */
@@ -130,10 +74,10 @@ static kc_err subscribe_names(km_consumer_change *change,
     if (asked->subscribed_topic_names.count < 0)
         return KC_OK;
     kb_mem *mem = change->request->cluster->mem;
-    km_names *names;
-    KB_TRY(km_names_new(mem, asked->subscribed_topic_names.items,
+    kb_names *names;
+    KB_TRY(kb_names_new(mem, asked->subscribed_topic_names.items,
                         (size_t)asked->subscribed_topic_names.count, &names));
-    if (km_names_equal(names, change->view.names)) {
+    if (kb_names_equal(names, change->view.names)) {
         kb_mem_free(mem, names);
         return KC_OK;
     }
@@ -223,7 +167,7 @@ void km_consumer_change_epoch(km_consumer_change *change)
 /* ---- looking up patterns ---- */
 
 /** The topics that match; NULL: no memory. */
-static km_names *resolve(const km_cluster *cluster, km_regex *compiled)
+static kb_names *resolve(const km_cluster *cluster, km_regex *compiled)
 {
     size_t count = 0;
     size_t pos = 0;
@@ -234,8 +178,8 @@ static km_names *resolve(const km_cluster *cluster, km_regex *compiled)
     while ((topic = kb_map_next(&cluster->topics, &pos)))
         if (km_regex_matches(compiled, kc_str(topic->name)))
             found[count++] = kc_str(topic->name);
-    km_names *names = NULL;
-    if (km_names_new(cluster->mem, found, count, &names))
+    kb_names *names = NULL;
+    if (kb_names_new(cluster->mem, found, count, &names))
         names = NULL;
     kb_mem_free(cluster->mem, found);
     return names;
@@ -250,10 +194,10 @@ static void on_refresh(kn_timer *timer)
     size_t pos = 0;
     km_subscribed_regex *regex;
     while ((regex = kb_map_next(&cg->regexes, &pos))) {
-        km_names *topics = resolve(cluster, regex->compiled);
+        kb_names *topics = resolve(cluster, regex->compiled);
         if (!topics)
             continue;
-        has_changed |= !km_names_equal(topics, regex->topics);
+        has_changed |= !kb_names_equal(topics, regex->topics);
         kb_mem_free(cluster->mem, regex->topics);
         regex->topics = topics;
         regex->resolved_us = cluster->now_us;

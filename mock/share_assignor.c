@@ -40,14 +40,6 @@ static size_t find_slot(const dealing *deal, const km_share_slot *slot)
     return SIZE_MAX;
 }
 
-static bool is_subscribed(const km_share_member *member, kc_bytes name)
-{
-    for (size_t i = 0; i < member->topic_count; i++)
-        if (kc_bytes_equal(member->topics[i], name))
-            return true;
-    return false;
-}
-
 /** The slots of the members' topics, sorted; those of one topic stand together. */
 static kc_err collect_slots(const km_share_group *group, dealing *deal)
 {
@@ -64,7 +56,7 @@ static kc_err collect_slots(const km_share_group *group, dealing *deal)
         const km_topic *there = km_topic_by_id(group->group->cluster, topic->id);
         bool is_wanted = false;
         for (size_t i = 0; there && i < deal->member_count && !is_wanted; i++)
-            is_wanted = is_subscribed(deal->members[i], kc_str(there->name));
+            is_wanted = kb_names_has(deal->members[i]->topics, kc_str(there->name));
         if (!is_wanted)
             continue;
         /* In its place among the topics. */
@@ -198,15 +190,9 @@ static void spread_slots(const spread *work)
 
 static bool is_homogeneous(const dealing *deal)
 {
-    for (size_t i = 1; i < deal->member_count; i++) {
-        const km_share_member *first = deal->members[0];
-        const km_share_member *member = deal->members[i];
-        if (member->topic_count != first->topic_count)
+    for (size_t i = 1; i < deal->member_count; i++)
+        if (!kb_names_equal(deal->members[i]->topics, deal->members[0]->topics))
             return false;
-        for (size_t k = 0; k < first->topic_count; k++)
-            if (!kc_bytes_equal(member->topics[k], first->topics[k]))
-                return false;
-    }
     return true;
 }
 
@@ -233,7 +219,7 @@ static kc_err spread_all(const km_share_group *group, dealing *deal)
         const km_topic *topic = km_topic_by_id(group->group->cluster, deal->slots[from].topic_id);
         spread work = {.deal = deal, .members = readers, .from = from, .until = until};
         for (size_t i = 0; i < deal->member_count; i++) {
-            if (is_one || is_subscribed(deal->members[i], kc_str(topic->name)))
+            if (is_one || kb_names_has(deal->members[i]->topics, kc_str(topic->name)))
                 readers[work.member_count++] = i;
             else
                 for (size_t slot = from; slot < until; slot++)

@@ -156,46 +156,6 @@ static void member_free(km_share_member *member)
     kb_mem_free(mem, member);
 }
 
-static int by_bytes(const void *a, const void *b)
-{
-    const kc_bytes *left = a;
-    const kc_bytes *right = b;
-    size_t len = left->len < right->len ? left->len : right->len;
-    int order = len ? memcmp(left->ptr, right->ptr, len) : 0;
-    return order ? order : (left->len > right->len) - (left->len < right->len);
-}
-
-/** Names, sorted, each once, in one block. NULL: no memory. */
-static kc_bytes *copy_names(kb_mem *mem, const kc_bytes *names, size_t *count)
-{
-    size_t len = 0;
-    for (size_t i = 0; i < *count; i++)
-        len += names[i].len;
-    kc_bytes *copy = kb_mem_alloc(mem, *count * sizeof *copy + len);
-    if (!copy)
-        return NULL;
-    uint8_t *text = (uint8_t *)(copy + *count);
-    for (size_t i = 0; i < *count; i++) {
-        if (names[i].len > 0)
-            memcpy(text, names[i].ptr, names[i].len);
-        copy[i] = kc_span(text, names[i].len);
-        text += names[i].len;
-    }
-    qsort(copy, *count, sizeof *copy, by_bytes);
-    size_t kept = 0;
-    for (size_t i = 0; i < *count; i++)
-        if (i == 0 || by_bytes(&copy[i], &copy[kept - 1]) != 0)
-            copy[kept++] = copy[i];
-    *count = kept;
-    return copy;
-}
-
-static bool is_subscribed(const km_share_member *member, kc_bytes name)
-{
-    return member->topic_count > 0 && bsearch(&name, member->topics, member->topic_count,
-                                              sizeof *member->topics, by_bytes) != NULL;
-}
-
 static bool replace_text(kb_mem *mem, kc_bytes *text, kc_bytes value)
 {
     if (kc_bytes_equal(*text, value) && text->ptr)
@@ -217,16 +177,11 @@ static kc_err update_member(km_share_member *member, const km_share_beat *beat, 
         return KC_ERR_NOMEM;
     if (!beat->topics)
         return KC_OK;
-    size_t count = beat->topic_count;
-    kc_bytes *topics = copy_names(mem, beat->topics, &count);
-    if (!topics)
-        return KC_ERR_NOMEM;
-    *is_changed = count != member->topic_count;
-    for (size_t i = 0; i < count && !*is_changed; i++)
-        *is_changed = !kc_bytes_equal(topics[i], member->topics[i]);
+    kb_names *topics;
+    KB_TRY(kb_names_new(mem, beat->topics, beat->topic_count, &topics));
+    *is_changed = !kb_names_equal(topics, member->topics);
     kb_mem_free(mem, member->topics);
     member->topics = topics;
-    member->topic_count = count;
     return KC_OK;
 }
 
@@ -258,7 +213,7 @@ static bool has_subscriber(const km_group *group, kc_bytes topic)
     size_t pos = 0;
     const km_share_member *member;
     while ((member = kb_map_next(&impl(group)->members, &pos)))
-        if (is_subscribed(member, topic))
+        if (kb_names_has(member->topics, topic))
             return true;
     return false;
 }
@@ -453,7 +408,7 @@ static kc_err reconcile(km_share_member *member, bool *is_changed)
     for (size_t i = 0; i < member->target.count; i++) {
         const km_topic *topic =
             km_topic_by_id(group->group->cluster, member->target.items[i].topic_id);
-        if (topic && is_subscribed(member, kc_str(topic->name)))
+        if (topic && kb_names_has(member->topics, kc_str(topic->name)))
             next.items[next.count++] = member->target.items[i];
     }
     *is_changed = next.count != member->assigned.count ||

@@ -5,6 +5,7 @@
 
 #include "mock/group.h"
 #include "mock/share_partition.h"
+#include "protocol/base/names.h"
 
 /** A partition in an assignment. */
 typedef struct km_share_slot {
@@ -25,8 +26,7 @@ typedef struct km_share_member {
     int32_t previous_epoch;
     kc_bytes rack_id;   /**< owned; null: none                     */
     kc_bytes client_id; /**< owned                                 */
-    kc_bytes *topics;   /**< subscribed to, sorted, each once      */
-    size_t topic_count; /**< the names stand behind the array      */
+    kb_names *topics;   /**< subscribed to; NULL: none so far      */
     km_share_slots target;
     km_share_slots assigned; /**< what it was told */
     kn_timer session;
