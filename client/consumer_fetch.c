@@ -5,7 +5,8 @@
  * that may change its outcome, and at the next back-off. Per broker one Fetch is under way on the
  * consumer's own lane, with all its partitions that have at most one fetch's worth buffered: so the
  * next one is on its way while the application reads, and nothing is fetched without end for an
- * application that does not read. Byte credit is reserved before a Fetch is sent.
+ * application that does not read. Byte credit is reserved before a Fetch is sent, for each broker not more than an even
+ * share: one that has nothing new holds its share for fetch.max.wait.ms, and the others must not wait for that.
  *
  * A Fetch asks for a few megabytes as long as answers come fast, since what is read while it is in the cache costs
  * less; where they come slowly (far away, or a slow network) for up to fetch.max.bytes, to make each way count.
@@ -330,7 +331,7 @@ void kc_fetch_adapt(kc_leader *leader, size_t bytes)
         leader->goal_bytes /= 2;
 }
 
-static void send_fetch(kc_leader *leader)
+static void send_fetch(kc_leader *leader, size_t share)
 {
     kc_consumer *consumer = leader->consumer;
     const kc_settings *settings = consumer->settings;
@@ -340,6 +341,8 @@ static void send_fetch(kc_leader *leader)
         want = leader->goal_bytes;
     if (want > (size_t)settings->fetch_max_bytes)
         want = (size_t)settings->fetch_max_bytes;
+    if (want > share)
+        want = share;
     size_t bytes = reserve(consumer, want);
     if (bytes == 0) {
         while (kb_list_pop_front(&leader->want_fetch))
@@ -457,18 +460,31 @@ static void plan_part(kc_part *part, fetch_plan *plan)
         kb_list_push_back(&leader->want_epochs, &part->want);
 }
 
+/** Of the credit, for each broker that is asked; one more is for what is being read. */
+static size_t share_of_credit(const kc_consumer *consumer)
+{
+    size_t shares = 1;
+    KB_LIST_FOR (node, &consumer->leaders) {
+        const kc_leader *leader = KB_CONTAINER(node, kc_leader, node);
+        if (kn_request_is_active(&leader->fetch.request) || !kb_list_is_empty(&leader->want_fetch))
+            shares++;
+    }
+    return consumer->credit_bytes_max / shares;
+}
+
 /** Who got credit this time stands behind who did not the next time. */
 static void send_all(kc_consumer *consumer)
 {
     kb_list waiting, served;
     kb_list_init(&waiting);
     kb_list_init(&served);
+    size_t share = share_of_credit(consumer);
     kb_list *node;
     while ((node = kb_list_pop_front(&consumer->leaders))) {
         kc_leader *leader = KB_CONTAINER(node, kc_leader, node);
         bool is_sent = false;
         if (!kb_list_is_empty(&leader->want_fetch)) {
-            send_fetch(leader);
+            send_fetch(leader, share);
             is_sent = kn_request_is_active(&leader->fetch.request);
         }
         kc_position_list_offsets(leader);

@@ -268,6 +268,20 @@ START_TEST(no_more_is_fetched_than_credit_allows)
 }
 END_TEST
 
+START_TEST(brokers_with_nothing_new_do_not_hold_the_credit_that_another_needs)
+{
+    world w;
+    const char *settings[] = {"fetch.max.bytes", "5000", "max.partition.fetch.bytes", "5000", NULL};
+    world_start(&w, 4, 4, settings);
+    for (int i = 0; i < 100; i++)
+        world_append(world_log_of(&w, "t", 0), 100, KP_CODEC_NONE);
+    world_assign(&w, 4, 0);
+    // 100 answers; a Fetch that finds nothing waits for 500 ms
+    ck_assert_int_eq(world_read_until(&w, 10000, 2000), 10000);
+    world_stop(&w);
+}
+END_TEST
+
 START_TEST(a_paused_partition_is_neither_fetched_nor_handed_out)
 {
     world w;
