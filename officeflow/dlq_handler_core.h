@@ -85,7 +85,7 @@ typedef struct of_cause {
     } state;
     char canary[17];
     int32_t canary_redrive; /* n it died with before */
-    int64_t canary_until_ms;
+    int64_t canary_until_us;
     int64_t ramp_begin_us, ramp_next_us;
     int32_t doublings;
     size_t key_len;
@@ -104,7 +104,8 @@ typedef struct of_parked {
     of_dlq_step step;
     bool is_writing, is_redriven_told;
     int32_t failures;   /* of its writes, in a row */
-    int64_t due_ms;     /* wall clock */
+    int64_t due_us;     /* by the monotonic clock: the other one may be set meanwhile */
+    int64_t due_ms;     /* wall clock, as told then */
     int64_t acted_ms;   /* wall clock; when its release or quarantine was written */
     size_t heap_at;     /* place in the heap, from 1; 0: not in it */
     const char *reason; /* static */
@@ -151,7 +152,7 @@ struct of_dlq_handler {
     bool is_paused, is_committing;
     int64_t commit_us, look_us, take_again_us;
     size_t count, bytes;
-    of_parked *heap[OF_DLQ_LETTERS_MAX + 1]; /* by due_ms, from 1 */
+    of_parked *heap[OF_DLQ_LETTERS_MAX + 1]; /* by due_us, from 1 */
     size_t heap_count;
     kb_map causes;
     int64_t release_us; /* when the next one may go, by redrive_rate */
@@ -200,8 +201,8 @@ void of_dlq_drop_all(of_dlq_handler *handler);
 /* dlq_handler_due.c */
 /** A letter to be redriven: when, and the state that says so. */
 void of_dlq_park(of_parked *p, const of_dlq_seen *seen);
-/** Wait in the heap until then (wall clock). */
-void of_dlq_wait_until(of_parked *p, int64_t due_ms);
+/** Wait in the heap for so long. */
+void of_dlq_wait(of_parked *p, int64_t wait_ms);
 /** Serve what is due; returns when to come again, INT64_MAX: nothing waits. */
 int64_t of_dlq_serve(of_dlq_handler *handler);
 /** Take the letter out of heap and cause. */

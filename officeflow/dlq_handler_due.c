@@ -13,8 +13,6 @@
 #define BREAKER_WAIT_MAX_MS 60000
 #define SECOND_US           1000000LL
 #define DOUBLINGS_MAX       30
-/* no policy waits longer for a redrive: later is a mistake, or a stranger's */
-#define LATEST_MS (366LL * 24 * 3600 * 1000)
 
 /* ---- the heap ---- */
 
@@ -27,7 +25,7 @@ static void place(of_dlq_handler *handler, size_t at, of_parked *p)
 static void sift_up(of_dlq_handler *handler, size_t at)
 {
     of_parked *p = handler->heap[at];
-    for (; at > 1 && handler->heap[at / 2]->due_ms > p->due_ms; at /= 2)
+    for (; at > 1 && handler->heap[at / 2]->due_us > p->due_us; at /= 2)
         place(handler, at, handler->heap[at / 2]);
     place(handler, at, p);
 }
@@ -38,9 +36,9 @@ static void sift_down(of_dlq_handler *handler, size_t at)
     for (;;) {
         size_t child = 2 * at;
         if (child < handler->heap_count &&
-            handler->heap[child + 1]->due_ms < handler->heap[child]->due_ms)
+            handler->heap[child + 1]->due_us < handler->heap[child]->due_us)
             child++;
-        if (child > handler->heap_count || handler->heap[child]->due_ms >= p->due_ms)
+        if (child > handler->heap_count || handler->heap[child]->due_us >= p->due_us)
             break;
         place(handler, at, handler->heap[child]);
         at = child;
@@ -63,12 +61,13 @@ static void heap_remove(of_parked *p)
     sift_down(handler, last->heap_at);
 }
 
-void of_dlq_wait_until(of_parked *p, int64_t due_ms)
+void of_dlq_wait(of_parked *p, int64_t wait_ms)
 {
     of_dlq_handler *handler = p->handler;
     kb_list_remove(&p->held);
     heap_remove(p);
-    p->due_ms = due_ms;
+    p->due_us = of_dlq_now_us(handler) + wait_ms * 1000;
+    p->due_ms = of_dlq_wall_ms(handler) + wait_ms;
     handler->heap_count++; // never full: letters are bounded by its size
     place(handler, handler->heap_count, p);
     sift_up(handler, handler->heap_count);
@@ -164,6 +163,13 @@ static of_policy policy_of(const of_parked *p)
     return of_dead_letter_policy(&p->letter, of_platform_policies(p->handler->platform));
 }
 
+/** No redrive waits longer: what others wrote of a later time is a mistake, or of a clock that was wrong. */
+static int64_t longest_ms(const of_policy *policy)
+{
+    return policy->redrive_maximum_ms +
+           (int64_t)((double)policy->redrive_maximum_ms * policy->redrive_jitter);
+}
+
 void of_dlq_park(of_parked *p, const of_dlq_seen *seen)
 {
     of_dlq_handler *handler = p->handler;
@@ -175,24 +181,22 @@ void of_dlq_park(of_parked *p, const of_dlq_seen *seen)
     bool is_known = seen && seen->state == OF_DEAD_SCHEDULED && seen->redrive == n;
     int64_t due = is_known ? seen->due_ms
                            : last + of_policy_redrive_delay_ms(&policy, n, random_unit(handler));
-    if (due < 0)
-        due = 0;
-    else if (due > now + LATEST_MS)
-        due = now + LATEST_MS;
+    int64_t longest = longest_ms(&policy);
+    int64_t wait = due <= now ? 0 : due - now < longest ? due - now : longest;
     p->step = OF_DLQ_STEP_RELEASE;
     p->cause = find_cause(handler, &p->letter, true);
     if (p->cause) {
         p->cause->letters++;
         p->cause->waiting++;
     }
-    of_dlq_wait_until(p, due);
+    of_dlq_wait(p, wait);
     if (!is_known) {
         handler->stats.scheduled++;
         of_dlq_tell_scheduled(p, "");
     } else {
         p->letter.state = OF_DEAD_SCHEDULED;
-        p->letter.next_ms = due;
-        of_dlq_notice_letter(handler, OF_DLQ_SCHEDULED, &p->letter, "scheduled before", due);
+        p->letter.next_ms = p->due_ms;
+        of_dlq_notice_letter(handler, OF_DLQ_SCHEDULED, &p->letter, "scheduled before", p->due_ms);
     }
 }
 
@@ -201,7 +205,7 @@ static void delay_cause(of_dlq_handler *handler, of_cause *cause, const char *re
 {
     of_parked *waiting[OF_DLQ_LETTERS_MAX];
     size_t count = 0;
-    int64_t now = of_dlq_wall_ms(handler);
+    int64_t now_us = of_dlq_now_us(handler);
     KB_LIST_FOR (node, &cause->held)
         waiting[count++] = KB_CONTAINER(node, of_parked, held);
     for (size_t i = 1; i <= handler->heap_count; i++)
@@ -215,9 +219,9 @@ static void delay_cause(of_dlq_handler *handler, of_cause *cause, const char *re
             delay *= 2;
         if (delay > policy.redrive_maximum_ms)
             delay = policy.redrive_maximum_ms;
-        if (waiting[i]->heap_at > 0 && waiting[i]->due_ms >= now + delay)
+        if (waiting[i]->heap_at > 0 && waiting[i]->due_us >= now_us + delay * 1000)
             continue;
-        of_dlq_wait_until(waiting[i], now + delay);
+        of_dlq_wait(waiting[i], delay);
         of_dlq_tell_scheduled(waiting[i], reason);
     }
 }
@@ -311,7 +315,7 @@ static void release_canary(of_cause *cause, of_parked *p)
     cause->state = OF_CAUSE_CANARY;
     memcpy(cause->canary, p->letter.id, sizeof cause->canary);
     cause->canary_redrive = p->letter.redrives;
-    cause->canary_until_ms = of_dlq_wall_ms(handler) + OF_DLQ_CANARY_MS;
+    cause->canary_until_us = of_dlq_now_us(handler) + OF_DLQ_CANARY_MS * 1000LL;
     of_dlq_notice_letter(handler, OF_DLQ_CANARY, &p->letter, "", 0);
     release(p);
 }
@@ -322,9 +326,8 @@ static int64_t serve_cause(of_dlq_handler *handler, of_cause *cause)
 {
     int64_t wait_ms, now = of_dlq_now_us(handler);
     if (cause->state == OF_CAUSE_CANARY) {
-        int64_t left = cause->canary_until_ms - of_dlq_wall_ms(handler);
-        if (left > 0)
-            return now + left * 1000;
+        if (now < cause->canary_until_us)
+            return cause->canary_until_us;
         canary_died(handler, cause, "the canary was not heard of");
         return now; // it may be gone: looked at in the next turn
     }
@@ -335,7 +338,7 @@ static int64_t serve_cause(of_dlq_handler *handler, of_cause *cause)
         if (cause->state == OF_CAUSE_RAMP && cause->ramp_next_us > now)
             return cause->ramp_next_us;
         if (is_held_by_breaker(p, &wait_ms)) {
-            of_dlq_wait_until(p, of_dlq_wall_ms(handler) + wait_ms); // costs nothing
+            of_dlq_wait(p, wait_ms); // costs nothing
             continue;
         }
         if (cause->state == OF_CAUSE_FREE &&
@@ -362,17 +365,17 @@ static void serve_single(of_parked *p)
     of_dlq_handler *handler = p->handler;
     int64_t now = of_dlq_now_us(handler), wait_ms;
     if (is_held_by_breaker(p, &wait_ms))
-        of_dlq_wait_until(p, of_dlq_wall_ms(handler) + wait_ms);
+        of_dlq_wait(p, wait_ms);
     else if (handler->release_us > now)
-        of_dlq_wait_until(p, of_dlq_wall_ms(handler) + (handler->release_us - now + 999) / 1000);
+        of_dlq_wait(p, (handler->release_us - now + 999) / 1000);
     else
         release(p);
 }
 
 int64_t of_dlq_serve(of_dlq_handler *handler)
 {
-    int64_t now_us = of_dlq_now_us(handler), wall = of_dlq_wall_ms(handler), next = INT64_MAX;
-    while (handler->heap_count > 0 && handler->heap[1]->due_ms <= wall) {
+    int64_t next = INT64_MAX;
+    while (handler->heap_count > 0 && handler->heap[1]->due_us <= of_dlq_now_us(handler)) {
         of_parked *p = handler->heap[1];
         heap_remove(p);
         if (p->step != OF_DLQ_STEP_RELEASE)
@@ -388,9 +391,7 @@ int64_t of_dlq_serve(of_dlq_handler *handler)
         int64_t at = serve_cause(handler, cause);
         next = at < next ? at : next;
     }
-    if (handler->heap_count > 0) {
-        int64_t due_us = now_us + (handler->heap[1]->due_ms - wall) * 1000;
-        next = due_us < next ? due_us : next;
-    }
+    if (handler->heap_count > 0 && handler->heap[1]->due_us < next)
+        next = handler->heap[1]->due_us;
     return next;
 }

@@ -126,8 +126,7 @@ static void write_failed(of_parked *p, kc_err err, const kc_error *error)
     for (int32_t i = 0; i < p->failures && wait < WRITE_BACKOFF_MAX_MS; i++)
         wait *= 2;
     p->failures++;
-    of_dlq_wait_until(p, of_dlq_wall_ms(p->handler) +
-                             (wait < WRITE_BACKOFF_MAX_MS ? wait : WRITE_BACKOFF_MAX_MS));
+    of_dlq_wait(p, wait < WRITE_BACKOFF_MAX_MS ? wait : WRITE_BACKOFF_MAX_MS);
 }
 
 static void on_written(kc_err err, const kc_error *error, int32_t partition, int64_t offset,
