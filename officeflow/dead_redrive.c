@@ -3,6 +3,7 @@
 #include "officeflow/dead_redrive.h"
 
 #include "officeflow/catalogue.h"
+#include "officeflow/variant.h"
 
 bool of_message_of_view(const kc_view *view, kb_arena *arena, of_message *message_out)
 {
@@ -73,7 +74,7 @@ const char *of_redrive_topic(kb_arena *arena, const of_dead_letter *letter)
 static bool finish(const of_dead_letter *letter, const of_headers *headers, of_message *message_out)
 {
     *message_out = (of_message){.key = letter->key,
-                                .value = letter->value,
+                                .value = OF_VARIANT(REDRIVE_VALUE_LOST) ? KC_NULL : letter->value,
                                 .headers = headers->items,
                                 .header_count = headers->count};
     return !headers->is_failed;
@@ -85,7 +86,7 @@ static void begin(const of_dead_letter *letter, int32_t redrive, kc_bytes by, kb
     of_headers_init(headers, arena);
     of_headers_add_all(headers, letter->headers, letter->header_count);
     of_headers_strip(headers);
-    of_headers_set_i64(headers, OF_H_REDRIVE, redrive);
+    of_headers_set_i64(headers, OF_H_REDRIVE, redrive - OF_VARIANT(REDRIVE_MISCOUNTED));
     of_headers_printf(headers, OF_H_REDRIVE_OF, "%s", letter->id);
     of_headers_set(headers, OF_H_REDRIVE_BY, by);
 }

@@ -3,6 +3,7 @@
  * that the partitions are paused and the lag shows. */
 #include "officeflow/catalogue.h"
 #include "officeflow/dlq_handler_core.h"
+#include "officeflow/variant.h"
 #include "protocol/base/error.h"
 
 /* letters looked at in one turn of the loop */
@@ -97,7 +98,7 @@ void of_dlq_done(of_parked *p)
 /** The first offset that is not done; -1: nothing was read. */
 static int64_t committable(const of_dlq_part *part)
 {
-    if (kb_list_is_empty(&part->letters))
+    if (kb_list_is_empty(&part->letters) || OF_VARIANT(LETTER_FORGOTTEN))
         return part->next;
     return KB_CONTAINER(part->letters.next, of_parked, window)->offset;
 }
@@ -254,9 +255,10 @@ of_dlq_fate of_dlq_decide(const of_policy *policy, const of_dead_letter *letter,
     int64_t since = letter->first_ms > 0 ? letter->first_ms : letter->last_ms;
     *reason_out = "";
     // redriven, quarantined, discarded, handled, or dead once more since: not this death's turn
-    if (seen && of_state_is_above(seen->state, seen->redrive, OF_DEAD_SCHEDULED, n))
+    if (seen && !OF_VARIANT(STATES_IGNORED) &&
+        of_state_is_above(seen->state, seen->redrive, OF_DEAD_SCHEDULED, n))
         return OF_DLQ_FATE_DUPLICATE;
-    if (policy->redrive_by_operator_only)
+    if (policy->redrive_by_operator_only && !OF_VARIANT(STRICT_REDRIVEN))
         *reason_out = "its family is kept in order";
     else if (!of_dead_letter_is_ours(letter))
         *reason_out = "not written by this platform";
@@ -271,7 +273,7 @@ of_dlq_fate of_dlq_decide(const of_policy *policy, const of_dead_letter *letter,
     }
     if (of_class_is_final(letter->failure_class))
         *reason_out = "its class is never retried";
-    else if (n >= policy->max_redrives)
+    else if (n >= policy->max_redrives && !OF_VARIANT(REDRIVES_UNBOUNDED))
         *reason_out = "its redrives are used up";
     else if (since > 0 && wall_ms - since > policy->redrive_max_age_ms)
         *reason_out = "it failed too long ago";

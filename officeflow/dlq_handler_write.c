@@ -2,6 +2,7 @@
  * The steps of a letter: what is written for it, what follows when that is acknowledged, and what is told. */
 #include "officeflow/catalogue.h"
 #include "officeflow/dlq_handler_core.h"
+#include "officeflow/variant.h"
 #include "protocol/base/error.h"
 
 #include <kafkac/unstable/errors.h>
@@ -71,6 +72,8 @@ static void finish(of_parked *p)
 {
     of_dlq_handler *handler = p->handler;
     if (p->step == OF_DLQ_STEP_SAY_REDRIVEN) {
+        if (OF_VARIANT(REDRIVEN_TOLD_LATE))
+            of_dlq_tell_redriven(p);
         of_dlq_view_put(handler, p->letter.id, OF_DEAD_REDRIVEN, p->letter.redrives, 0);
         of_dlq_done(p);
         return;
@@ -153,7 +156,8 @@ static void on_written(kc_err err, const kc_error *error, int32_t partition, int
     switch (p->step) {
     case OF_DLQ_STEP_RELEASE:
         p->step = OF_DLQ_STEP_SAY_REDRIVEN;
-        of_dlq_tell_redriven(p); // what comes of it may be heard before its state is written
+        if (!OF_VARIANT(REDRIVEN_TOLD_LATE))
+            of_dlq_tell_redriven(p); // what comes of it may be heard before its state is written
         of_dlq_run_step(p);
         return;
     case OF_DLQ_STEP_QUARANTINE:
@@ -202,6 +206,8 @@ void of_dlq_run_step(of_parked *p)
     p->is_writing = true;
     if (p->step == OF_DLQ_STEP_RELEASE || p->step == OF_DLQ_STEP_QUARANTINE)
         p->acted_ms = of_dlq_wall_ms(handler);
+    if (OF_VARIANT(RELEASE_UNWRITTEN) && p->step == OF_DLQ_STEP_RELEASE)
+        p->step = OF_DLQ_STEP_SAY_REDRIVEN;
     switch (p->step) {
     case OF_DLQ_STEP_RELEASE:
         err = write_release(p, &arena, &error);

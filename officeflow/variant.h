@@ -14,7 +14,15 @@
     X(CANCELLED_IS_DONE, "officeflow", "what is under way when it is revoked counts as handled")   \
     X(NEXT_TOO_EARLY, "officeflow", "the next event is begun while one waits for its retry")       \
     X(VALUE_LOST, "officeflow", "a retry record goes without its value")                           \
-    X(BATCH_LEAKS, "officeflow", "the memory of an event that was taken away is not given back")
+    X(BATCH_LEAKS, "officeflow", "the memory of an event that was taken away is not given back")   \
+    X(LETTER_FORGOTTEN, "redrive", "offsets of dead letters move before those are done")           \
+    X(RELEASE_UNWRITTEN, "redrive", "a redrive is told of and not made")                           \
+    X(REDRIVE_MISCOUNTED, "redrive", "a redrive has the number of the one before")                 \
+    X(REDRIVE_VALUE_LOST, "redrive", "a redrive goes without its value")                           \
+    X(REDRIVES_UNBOUNDED, "redrive", "redrives are never used up")                                 \
+    X(STRICT_REDRIVEN, "redrive", "a family kept in order is redriven like any other")             \
+    X(STATES_IGNORED, "redrive", "a letter that comes again is dealt with again")                  \
+    X(REDRIVEN_TOLD_LATE, "redrive", "a redrive is told when its state is written")
 
 typedef enum of_variant {
     OF_VARIANT_NONE,

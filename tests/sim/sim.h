@@ -16,7 +16,7 @@
 #include "tests/unit/base/fail_alloc.h"
 
 #define SIM_HOSTS_MAX  12
-#define SIM_TOPICS_MAX 10
+#define SIM_TOPICS_MAX 12
 #define SIM_START_US   INT64_C(1000000)
 #define SIM_WALL_MS    INT64_C(1700000000000)
 

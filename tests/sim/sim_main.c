@@ -16,10 +16,11 @@
 /** More of them say no more. */
 #define FAILURES_MAX 10
 
-extern const sim_workload sim_assign, sim_committed, sim_group, sim_officeflow, sim_produce;
+extern const sim_workload sim_assign, sim_committed, sim_group, sim_officeflow, sim_produce,
+    sim_redrive;
 
-static const sim_workload *const workloads[] = {&sim_produce, &sim_assign, &sim_group,
-                                                &sim_committed, &sim_officeflow};
+static const sim_workload *const workloads[] = {&sim_produce,   &sim_assign,     &sim_group,
+                                                &sim_committed, &sim_officeflow, &sim_redrive};
 #define WORKLOADS (sizeof workloads / sizeof workloads[0])
 
 static const sim_workload *find_workload(const char *name)

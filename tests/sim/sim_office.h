@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: LicenseRef-OfficeFlow
- * What became of each event of the workload "officeflow": told by the logs, the handlers and the notices. */
+ * What became of each event of the workloads "officeflow" and "redrive": told by the logs, the handlers and the notices. */
 #ifndef SIM_OFFICE_H
 #define SIM_OFFICE_H
 
@@ -10,6 +10,8 @@
 #define OFFICE_TYPES_MAX 2
 #define OFFICE_TIERS_MAX 3
 #define OFFICE_GROUP     "g"
+/** Processes with a DLQ handler, at most; and of how many the ledger knows what they told. */
+#define OFFICE_REDRIVERS_MAX 2
 
 /** What handlers say to an event. */
 typedef enum office_fate {
@@ -44,23 +46,33 @@ typedef struct office_copy {
     bool is_handled;
     bool is_discarded;
     bool was_busy;
-    uint8_t tiers;  /**< a bit for each retry topic it stands in */
-    bool is_dead;   /**< stands in the DLQ                       */
-    uint32_t holds; /**< notices of a breaker: each may cost a try more than the policy says */
+    uint8_t tiers;    /**< a bit for each retry topic it stands in */
+    uint32_t holds;   /**< notices of a breaker: each may cost a try more than the policy says */
+    char id[17];      /**< of its dead letter */
+    int32_t deaths;   /**< one more than the releases before its last one; 0: it stands in no DLQ */
+    int32_t releases; /**< the last one that stands in the topic of redrives */
+    int32_t resolved; /**< the last redrive whose state says that it was handled */
+    bool is_quarantined;
+    bool is_left; /**< its state says that it is left to an operator */
+    int32_t resolved_told
+        [OFFICE_REDRIVERS_MAX]; /**< by a DLQ handler: after so many releases; 0: it was not */
 } office_copy;
 
 typedef enum office_role {
     ROLE_EVENTS,
     ROLE_RETRY,
+    ROLE_REDRIVE, /**< retry.g.now */
     ROLE_DEAD,
+    ROLE_QUARANTINE,
     ROLE_STATE,
 } office_role;
 
-/** A record of a retry topic: where it stood first. */
+/** Where a record of a retry or DLQ topic stood first. */
 typedef struct office_origin {
-    int topic;
+    int topic; /**< -1: that was wrong */
     int32_t partition;
     int64_t offset;
+    int32_t redrive; /**< releases it has behind it; the redrive that it is */
 } office_origin;
 
 /** One partition of any topic, as far as all replicas have it. */
@@ -70,7 +82,7 @@ typedef struct office_log {
     int64_t done;           /**< all below may be committed                                   */
     int64_t committed;      /**< as last looked at                                            */
     office_copy *copies;    /**< of ROLE_EVENTS, by offset                                    */
-    office_origin *origins; /**< of ROLE_RETRY, by offset                                     */
+    office_origin *origins; /**< of the others, by offset                                     */
     int64_t cap;
 } office_log;
 
@@ -88,11 +100,19 @@ typedef struct office_ledger {
     const char *types[OFFICE_TYPES_MAX];
     office_policy policies[OFFICE_TYPES_MAX];
     int type_count;
+    bool
+        is_redriven; /**< DLQ handlers are at work: in the end nothing is dead that they may touch */
     office_log logs[SIM_TOPICS_MAX][SIM_PARTITIONS_MAX];
 } office_ledger;
 
 /** NULL after a failure. */
 office_event *office_event_new(sim_world *sim, office_ledger *ledger);
+/** The copy that a record is one of; NULL after a failure. */
+office_copy *office_copy_at(office_ledger *ledger, const office_origin *origin);
+/** By its dead letter's id; NULL: there is none. */
+office_copy *office_copy_by_id(sim_world *sim, office_ledger *ledger, const char *id);
+/** Is it left to an operator? */
+bool office_is_strict(const office_ledger *ledger, const office_copy *copy);
 /** Read what came to the logs since. */
 void office_look(sim_world *sim, office_ledger *ledger);
 /** NULL after a failure: nothing stands there. */
