@@ -39,13 +39,6 @@ static inline void cleanup(fixture *f)
     rig_cleanup(&f->r);
 }
 
-static inline void check_answered(const rig_call *call)
-{
-    ck_assert_int_eq(call->done, 1);
-    ck_assert_msg(call->err == KC_OK, "%s", call->error.text);
-    ck_assert(call->in_turn);
-}
-
 static inline void check_failed(const rig_call *call, kc_err err, bool was_sent)
 {
     ck_assert_int_eq(call->done, 1);

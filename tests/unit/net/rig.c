@@ -81,6 +81,13 @@ void rig_wait(rig_call *call)
     ck_assert_int_eq(call->done, 1);
 }
 
+void rig_check_answered(const rig_call *call)
+{
+    ck_assert_int_eq(call->done, 1);
+    ck_assert_msg(call->err == KC_OK, "%s", call->error.text);
+    ck_assert(call->in_turn);
+}
+
 /* ---- the broker's side */
 
 void rig_peer_close(rig_peer *peer, bool is_reset)

@@ -111,6 +111,8 @@ void rig_broker_listen(rig_broker *broker);
 void rig_run(rig *r, int64_t ms);
 /** Until the call is done, at most a virtual hour. */
 void rig_wait(rig_call *call);
+/** It was answered, once, in a turn of the loop. */
+void rig_check_answered(const rig_call *call);
 int64_t rig_ms(const rig *r);
 
 /** The default answer to a request. */

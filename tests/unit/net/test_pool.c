@@ -16,7 +16,7 @@ START_TEST(the_first_request_opens_the_connection_and_later_ones_share_it)
     ck_assert_uint_eq(kn_mem_network_connects(f.r.network), 0); // nothing before there is need
     rig_submit(&f.calls[0], 1);
     rig_wait(&f.calls[0]);
-    check_answered(&f.calls[0]);
+    rig_check_answered(&f.calls[0]);
     ck_assert_int_eq(f.calls[0].broker_id, 1);
     rig_submit(&f.calls[1], 1);
     rig_wait(&f.calls[1]);
@@ -68,7 +68,7 @@ START_TEST(what_one_turn_submits_leaves_in_one_write)
     ck_assert_uint_eq(link->conn->ring_count, 4);
     rig_run(&f.r, 1);
     for (size_t i = 1; i < 5; i++)
-        check_answered(&f.calls[i]);
+        rig_check_answered(&f.calls[i]);
     cleanup(&f);
 }
 END_TEST
@@ -81,7 +81,7 @@ START_TEST(more_requests_than_may_be_in_flight_wait_their_turn_in_order)
         rig_submit(&f.calls[i], 1);
     rig_run(&f.r, 10);
     for (size_t i = 0; i < 8; i++) {
-        check_answered(&f.calls[i]);
+        rig_check_answered(&f.calls[i]);
         ck_assert_int_eq(f.calls[i].request.correlation_id, (int)i + 1);
     }
     cleanup(&f);
@@ -153,7 +153,7 @@ START_TEST(a_request_can_be_cancelled_at_every_moment)
         rig_call_cleanup(&f.calls[0]);
         memset(&f.calls[0], 0xee, sizeof f.calls[0]);
         rig_run(&f.r, 100);
-        check_answered(&f.calls[1]);
+        rig_check_answered(&f.calls[1]);
         rig_call_init(&f.r, &f.calls[0]);
         cleanup(&f);
         if (was_done)
@@ -274,8 +274,8 @@ START_TEST(after_a_loss_what_was_sent_is_unsure_and_what_was_not_goes_again)
         check_failed(&f.calls[i], KC_ERR_DISCONNECTED, true);
     ck_assert_int_eq(f.calls[5].done + f.calls[6].done, 0);
     rig_run(&f.r, 100);
-    check_answered(&f.calls[5]);
-    check_answered(&f.calls[6]);
+    rig_check_answered(&f.calls[5]);
+    rig_check_answered(&f.calls[6]);
     ck_assert_uint_eq(f.broker->accepts, 2);
     ck_assert_uint_eq(f.r.downs, 1);
     ck_assert_int_eq(kn_pool_last_error(f.r.pool)->code, KC_OK); // it is up again
@@ -297,7 +297,7 @@ START_TEST(a_broker_that_closes_an_idle_connection_makes_no_noise_and_no_delay)
     ck_assert_uint_eq(f.broker->accepts, 1); // nobody asked for another
     rig_submit(&f.calls[1], 1);
     rig_run(&f.r, 1);
-    check_answered(&f.calls[1]);
+    rig_check_answered(&f.calls[1]);
     cleanup(&f);
 }
 END_TEST
@@ -316,7 +316,7 @@ START_TEST(idle_connections_are_closed_before_the_brokers_reaper_does_it)
     ck_assert_uint_eq(f.broker->closes, 1);
     rig_submit(&f.calls[1], 1);
     rig_run(&f.r, 1);
-    check_answered(&f.calls[1]);
+    rig_check_answered(&f.calls[1]);
     cleanup(&f);
 }
 END_TEST
@@ -356,14 +356,14 @@ START_TEST(a_broker_that_resets_on_a_new_api_versions_is_asked_an_older_one)
         f.broker->user = &max;
         rig_submit(&f.calls[0], 1);
         rig_run(&f.r, 1); // without a back-off
-        check_answered(&f.calls[0]);
+        rig_check_answered(&f.calls[0]);
         ck_assert_uint_eq(f.broker->accepts, max == 3 ? 2 : 3);
         ck_assert_uint_eq(f.r.downs, 0);
         kn_mem_cut(f.r.network, "one", 9092);
         rig_run(&f.r, 1);
         rig_submit(&f.calls[1], 1); // remembered
         rig_run(&f.r, 1);
-        check_answered(&f.calls[1]);
+        rig_check_answered(&f.calls[1]);
         ck_assert_uint_eq(f.broker->accepts, max == 3 ? 3 : 4);
         cleanup(&f);
     }
@@ -385,7 +385,7 @@ START_TEST(an_older_api_versions_is_not_remembered_for_ever)
     f.broker->versions = 0;
     rig_submit(&f.calls[1], 1);
     rig_run(&f.r, 1);
-    check_answered(&f.calls[1]);
+    rig_check_answered(&f.calls[1]);
     ck_assert_int_eq(f.broker->versions_seen[0], 4);
     cleanup(&f);
 }
@@ -446,10 +446,10 @@ START_TEST(a_throttled_lane_sends_nothing_until_the_time_is_over_and_then_does)
     rig_submit(&f.calls[1], 1);
     rig_submit_to(&f.calls[2], 1, KN_LANE_PRODUCE, 0);
     rig_run(&f.r, 4999);
-    check_answered(&f.calls[2]); // another lane
+    rig_check_answered(&f.calls[2]); // another lane
     ck_assert_int_eq(f.calls[1].done, 0);
     rig_run(&f.r, 1);
-    check_answered(&f.calls[1]);
+    rig_check_answered(&f.calls[1]);
     cleanup(&f);
 }
 END_TEST
@@ -463,7 +463,7 @@ START_TEST(an_absurd_throttle_time_has_a_limit)
     kn_pool_throttle(f.r.pool, (kn_target){1, KN_LANE_MAIN, 0}, INT32_MAX);
     rig_submit(&f.calls[1], 1);
     rig_run(&f.r, KN_THROTTLE_MAX_MS);
-    check_answered(&f.calls[1]);
+    rig_check_answered(&f.calls[1]);
     cleanup(&f);
 }
 END_TEST
@@ -508,7 +508,7 @@ START_TEST(a_callback_may_close_its_own_lane_and_forget_its_broker)
     for (size_t i = 0; i < 3; i++)
         rig_submit_to(&f.calls[i], 1, KN_LANE_FETCH, 3);
     rig_run(&f.r, 10);
-    check_answered(&f.calls[0]);
+    rig_check_answered(&f.calls[0]);
     for (size_t i = 1; i < 3; i++)
         ck_assert_int_eq(f.calls[i].done, 1);
     ck_assert_uint_eq(stats_of(&f).connections, 0);

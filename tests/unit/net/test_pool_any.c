@@ -34,13 +34,6 @@ static void ask(rig_call *call)
     rig_submit(call, KN_ANY_BROKER);
 }
 
-static void check_answered(const rig_call *call)
-{
-    ck_assert_int_eq(call->done, 1);
-    ck_assert_msg(call->err == KC_OK, "%s", call->error.text);
-    ck_assert(call->in_turn);
-}
-
 START_TEST(a_bootstrap_list_that_is_none_is_refused_with_the_culprit)
 {
     const char *bad[] = {"", " , ", "one", "one:9092,two", "[::1]", "one:99999"};
@@ -67,8 +60,8 @@ START_TEST(without_known_brokers_a_bootstrap_address_answers)
     ask(&f.calls[0]);
     ask(&f.calls[1]);
     rig_run(&f.r, 1);
-    check_answered(&f.calls[0]);
-    check_answered(&f.calls[1]);
+    rig_check_answered(&f.calls[0]);
+    rig_check_answered(&f.calls[1]);
     ck_assert_int_eq(f.calls[0].broker_id, -1);
     ck_assert_uint_eq(one->accepts, 1);
     ck_assert_uint_eq(one->requests, 2);
@@ -83,7 +76,7 @@ START_TEST(all_bootstrap_addresses_are_tried_and_the_last_one_is_found)
     rig_broker_add(&f.r, "good", 9092);
     ask(&f.calls[0]);
     rig_run(&f.r, 30); // refused and unknown ones cost no time
-    check_answered(&f.calls[0]);
+    rig_check_answered(&f.calls[0]);
     ck_assert_int_eq(kn_pool_last_error(f.r.pool)->code, KC_OK);
     cleanup(&f);
 }
@@ -105,7 +98,7 @@ START_TEST(when_all_fail_they_are_tried_again_until_one_is_up)
     *one = (rig_broker){0};
     rig_broker_add(&f.r, "one", 9092);
     rig_run(&f.r, 1300);
-    check_answered(&f.calls[0]);
+    rig_check_answered(&f.calls[0]);
     cleanup(&f);
 }
 END_TEST
@@ -148,7 +141,7 @@ START_TEST(a_silent_broker_does_not_hold_up_the_others)
     ck_assert_int_eq(f.calls[0].done, 0);
     ck_assert_uint_eq(kn_mem_network_connects(f.r.network), 1);
     rig_run(&f.r, 2);
-    check_answered(&f.calls[0]);
+    rig_check_answered(&f.calls[0]);
     cleanup(&f);
 }
 END_TEST
@@ -161,14 +154,14 @@ START_TEST(known_brokers_are_asked_and_bootstrap_connections_let_go)
     rig_broker *one = rig_broker_add(&f.r, "one", 9092);
     ask(&f.calls[0]);
     rig_run(&f.r, 1);
-    check_answered(&f.calls[0]);
+    rig_check_answered(&f.calls[0]);
     ck_assert_int_eq(kn_pool_set_broker(f.r.pool, 1, KC_STR("one"), 9092), KC_OK);
     rig_run(&f.r, 1);
     ck_assert_uint_eq(boot->closes, 1);
     ck_assert_uint_eq(f.r.downs, 0);
     ask(&f.calls[1]);
     rig_run(&f.r, 1);
-    check_answered(&f.calls[1]);
+    rig_check_answered(&f.calls[1]);
     ck_assert_int_eq(f.calls[1].broker_id, 1);
     ck_assert_uint_eq(one->requests, 1);
     cleanup(&f);
@@ -190,8 +183,8 @@ START_TEST(brokers_may_be_learnt_inside_the_answer_of_the_bootstrap_address)
     ask(&f.calls[0]);
     ask(&f.calls[1]); // in flight at the same time: still answered there
     rig_run(&f.r, 10);
-    check_answered(&f.calls[0]);
-    check_answered(&f.calls[1]);
+    rig_check_answered(&f.calls[0]);
+    rig_check_answered(&f.calls[1]);
     ck_assert_uint_eq(boot->closes, 1);
     ask(&f.calls[2]);
     rig_run(&f.r, 10);
@@ -222,7 +215,7 @@ START_TEST(after_all_brokers_are_forgotten_bootstrap_is_used_again)
     ck_assert_int_eq(f.calls[0].done, 0);
     kn_pool_keep_brokers(f.r.pool, NULL, 0);
     rig_run(&f.r, 1);
-    check_answered(&f.calls[0]);
+    rig_check_answered(&f.calls[0]);
     ck_assert_int_eq(f.calls[0].broker_id, -1);
     cleanup(&f);
 }
@@ -246,7 +239,7 @@ START_TEST(while_all_known_brokers_back_off_bootstrap_is_asked_beside_them)
     rig_run(&f.r, 10);
     ask(&f.calls[1]);
     rig_run(&f.r, 1000);
-    check_answered(&f.calls[1]);
+    rig_check_answered(&f.calls[1]);
     ck_assert_int_eq(f.calls[1].broker_id, -1);
     ck_assert_uint_eq(boot->accepts, 1);
     ck_assert_uint_eq(one->accepts, 1);
@@ -267,7 +260,7 @@ START_TEST(a_known_broker_that_is_connected_again_ends_the_bootstrap_connection)
     rig_broker_add(&f.r, "one", 9092);
     rig_submit(&f.calls[1], 1);
     rig_run(&f.r, 2000);
-    check_answered(&f.calls[1]);
+    rig_check_answered(&f.calls[1]);
     ck_assert_uint_eq(boot->closes, 1);
     ask(&f.calls[2]);
     rig_run(&f.r, 10);
@@ -322,7 +315,7 @@ START_TEST(a_lane_full_of_requests_takes_more_when_answers_come)
         ask(&f.calls[i]);
     rig_run(&f.r, 100);
     for (size_t i = 0; i < 12; i++)
-        check_answered(&f.calls[i]);
+        rig_check_answered(&f.calls[i]);
     ck_assert_uint_eq(one->accepts, 1);
     cleanup(&f);
 }
@@ -336,19 +329,19 @@ START_TEST(a_throttled_broker_is_passed_over_or_waited_for)
     ck_assert_int_eq(kn_pool_set_broker(f.r.pool, 1, KC_STR("one"), 9092), KC_OK);
     ask(&f.calls[0]);
     rig_run(&f.r, 1);
-    check_answered(&f.calls[0]);
+    rig_check_answered(&f.calls[0]);
     kn_pool_throttle(f.r.pool, (kn_target){1, KN_LANE_MAIN, 0}, 5000);
     ask(&f.calls[1]);
     rig_run(&f.r, 4990);
     ck_assert_int_eq(f.calls[1].done, 0);
     rig_run(&f.r, 10);
-    check_answered(&f.calls[1]);
+    rig_check_answered(&f.calls[1]);
     kn_pool_throttle(f.r.pool, (kn_target){1, KN_LANE_MAIN, 0}, 5000);
     rig_broker_add(&f.r, "two", 9092);
     ck_assert_int_eq(kn_pool_set_broker(f.r.pool, 2, KC_STR("two"), 9092), KC_OK);
     ask(&f.calls[2]);
     rig_run(&f.r, 1);
-    check_answered(&f.calls[2]);
+    rig_check_answered(&f.calls[2]);
     ck_assert_int_eq(f.calls[2].broker_id, 2);
     cleanup(&f);
 }
@@ -366,7 +359,7 @@ START_TEST(a_request_cut_off_before_it_was_written_goes_to_another_broker)
     ask(&f.calls[1]); // written into the dead connection: given back
     kn_mem_unlisten(f.r.network, used->host, used->port);
     rig_run(&f.r, 1);
-    check_answered(&f.calls[1]);
+    rig_check_answered(&f.calls[1]);
     cleanup(&f);
 }
 END_TEST
@@ -382,7 +375,7 @@ START_TEST(a_waiting_request_can_be_cancelled)
     rig_broker_add(&f.r, "one", 9092);
     rig_run(&f.r, 2000);
     ck_assert_int_eq(f.calls[0].done, 0);
-    check_answered(&f.calls[1]);
+    rig_check_answered(&f.calls[1]);
     cleanup(&f);
 }
 END_TEST

@@ -62,12 +62,6 @@ static const char *servers(const fixture *f)
     return text;
 }
 
-static void check_answered(const rig_call *call)
-{
-    ck_assert_int_eq(call->done, 1);
-    ck_assert_msg(call->err == KC_OK, "%s", call->error.text);
-}
-
 START_TEST(each_address_of_a_name_becomes_a_server_by_its_own_name)
 {
     fixture f;
@@ -79,7 +73,7 @@ START_TEST(each_address_of_a_name_becomes_a_server_by_its_own_name)
     ck_assert_str_eq(servers(&f), ""); // nothing before it is needed
     ask(&f, 0);
     rig_run(&f.r, 10);
-    check_answered(&f.calls[0]);
+    rig_check_answered(&f.calls[0]);
     ck_assert_str_eq(servers(&f), "b1.example:9092 b2.example:9092");
     cleanup(&f);
 }
@@ -109,7 +103,7 @@ START_TEST(an_address_without_a_name_is_the_server_itself)
     rig_broker_add(&f.r, "10.9.0.1", 9092);
     ask(&f, 0);
     rig_run(&f.r, 1000);
-    check_answered(&f.calls[0]);
+    rig_check_answered(&f.calls[0]);
     ck_assert_ptr_nonnull(strstr(servers(&f), "10.9.0.1:9092"));
     ck_assert_ptr_nonnull(strstr(servers(&f), "fd00::7:9092"));
     ck_assert_ptr_nonnull(strstr(servers(&f), "10.9.0.3:9092"));
@@ -142,7 +136,7 @@ START_TEST(names_that_lead_to_the_same_server_give_one)
     add_name(&f, "b.example", "10.9.0.1");
     ask(&f, 0);
     rig_run(&f.r, 100);
-    check_answered(&f.calls[0]);
+    rig_check_answered(&f.calls[0]);
     ck_assert_str_eq(servers(&f), "b1.example:9092 b1.example:9093");
     cleanup(&f);
 }
@@ -156,7 +150,7 @@ START_TEST(a_name_that_is_not_known_leaves_the_others)
     add_name(&f, "all.example", "10.9.0.1");
     ask(&f, 0);
     rig_run(&f.r, 10);
-    check_answered(&f.calls[0]);
+    rig_check_answered(&f.calls[0]);
     cleanup(&f);
 }
 END_TEST
@@ -178,7 +172,7 @@ START_TEST(where_no_name_is_known_the_request_says_why_and_it_is_tried_again)
     add_name(&f, "nowhere.example", "10.9.0.1");
     ask(&f, 1);
     rig_run(&f.r, KN_BOOTSTRAP_SPACING_MS);
-    check_answered(&f.calls[1]);
+    rig_check_answered(&f.calls[1]);
     cleanup(&f);
 }
 END_TEST
@@ -199,7 +193,7 @@ START_TEST(when_all_servers_failed_their_names_are_looked_up_anew)
     broker_at(&f, "new.example", "10.9.0.2");
     add_name(&f, "all.example", "10.9.0.2");
     rig_run(&f.r, 2500);
-    check_answered(&f.calls[0]);
+    rig_check_answered(&f.calls[0]);
     ck_assert_str_eq(servers(&f), "new.example:9092");
     cleanup(&f);
 }
@@ -213,7 +207,7 @@ START_TEST(each_new_beginning_looks_the_names_up_anew)
     add_name(&f, "all.example", "10.9.0.1");
     ask(&f, 0);
     rig_run(&f.r, 10);
-    check_answered(&f.calls[0]);
+    rig_check_answered(&f.calls[0]);
     ck_assert_int_eq(kn_pool_set_broker(f.r.pool, 1, KC_STR("old.example"), 9092), KC_OK);
     rig_run(&f.r, 2000);
     kn_mem_name_remove(f.r.network, "all.example");
@@ -222,7 +216,7 @@ START_TEST(each_new_beginning_looks_the_names_up_anew)
     kn_pool_keep_brokers(f.r.pool, NULL, 0);
     ask(&f, 1);
     rig_run(&f.r, 10);
-    check_answered(&f.calls[1]);
+    rig_check_answered(&f.calls[1]);
     ck_assert_uint_eq(fresh->requests, 1);
     ck_assert_str_eq(servers(&f), "new.example:9092");
     cleanup(&f);
@@ -243,7 +237,7 @@ START_TEST(what_was_found_stays_where_a_new_look_up_finds_nothing)
     kn_pool_keep_brokers(f.r.pool, NULL, 0);
     ask(&f, 1);
     rig_run(&f.r, 10);
-    check_answered(&f.calls[1]);
+    rig_check_answered(&f.calls[1]);
     cleanup(&f);
 }
 END_TEST
@@ -263,7 +257,7 @@ START_TEST(a_slow_name_holds_up_no_other_and_is_explained)
     kn_mem_network_shape(f.r.network)->resolve_latency_us = 4000000;
     ask(&f, 0);
     rig_run(&f.r, 500);
-    check_answered(&f.calls[0]);
+    rig_check_answered(&f.calls[0]);
     char line[256] = "";
     kb_explain out = {.fn = take_line, .user = line, .now_us = kn_loop_now_us(f.r.loop)};
     kn_pool_explain(f.r.pool, &out);

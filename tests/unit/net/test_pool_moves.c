@@ -15,8 +15,8 @@ START_TEST(a_moved_broker_gets_new_requests_at_once_and_answers_old_ones)
     ck_assert_int_eq(kn_pool_set_broker(f.r.pool, 1, KC_STR("two"), 9093), KC_OK);
     rig_submit(&f.calls[2], 1);
     rig_run(&f.r, 100);
-    check_answered(&f.calls[1]);
-    check_answered(&f.calls[2]);
+    rig_check_answered(&f.calls[1]);
+    rig_check_answered(&f.calls[2]);
     ck_assert_uint_eq(f.broker->requests, 2);
     ck_assert_uint_eq(moved->requests, 1);
     ck_assert_uint_eq(f.broker->closes, 1); // drained
@@ -49,7 +49,7 @@ START_TEST(a_broker_that_moves_while_connecting_is_connected_at_its_new_place)
     rig_run(&f.r, 100);
     ck_assert_int_eq(kn_pool_set_broker(f.r.pool, 1, KC_STR("two"), 9093), KC_OK);
     rig_run(&f.r, 1);
-    check_answered(&f.calls[0]);
+    rig_check_answered(&f.calls[0]);
     ck_assert_uint_eq(moved->requests, 1);
     cleanup(&f);
 }
@@ -72,7 +72,7 @@ START_TEST(a_broker_that_moves_in_the_instant_its_set_up_breaks_is_connected_at_
     ck_assert_int_eq(kn_pool_set_broker(f.r.pool, 1, KC_STR("two"), 9093), KC_OK);
     kn_mem_network_shape(f.r.network)->window_bytes = 0;
     rig_run(&f.r, 100);
-    check_answered(&f.calls[0]);
+    rig_check_answered(&f.calls[0]);
     ck_assert_uint_eq(moved->requests, 1);
     ck_assert_uint_eq(moved->versions, 1);
     ck_assert_uint_eq(f.broker->requests, 0);
@@ -102,7 +102,7 @@ START_TEST(a_broker_that_moves_in_the_instant_an_unsent_request_expires_sends_th
     ck_assert_int_eq(f.calls[1].done, 1);
     ck_assert_int_eq(f.calls[1].err, KC_ERR_TIMEOUT);
     ck_assert(!f.calls[1].was_sent);
-    check_answered(&f.calls[2]);
+    rig_check_answered(&f.calls[2]);
     ck_assert_uint_eq(moved->requests, 1);
     cleanup(&f);
 }
@@ -140,7 +140,7 @@ START_TEST(a_forgotten_broker_may_come_back)
     rig_submit(&f.calls[1], 1);
     rig_run(&f.r, 10);
     check_failed(&f.calls[0], KC_ERR_NO_BROKER, false);
-    check_answered(&f.calls[1]);
+    rig_check_answered(&f.calls[1]);
     cleanup(&f);
 }
 END_TEST
