@@ -12,8 +12,7 @@ typedef struct km_config_draft {
     km_config *items; /**< in the order of their first mention; a null value: taken out */
     size_t count;
     size_t cap;
-    uint32_t
-        *slots; /**< by hash of the name: number of the item, from 1; a request may have many */
+    uint32_t *slots; /**< by hash of the name: the item's number, from 1 */
     size_t mask;
 } km_config_draft;
 

@@ -125,7 +125,6 @@ const km_consumer_view *km_consumer_view_of(const km_consumer_change *change,
 
 /* ---- consumer_group_subscription.c ---- */
 
-/** From a list as it came; KC_ERR_NOMEM. */
 void km_subscribed_regex_free(kb_mem *mem, km_subscribed_regex *regex);
 /** How many members are subscribed to this pattern. */
 size_t km_consumer_group_regex_users(const km_consumer_group *cg, kc_bytes pattern);
