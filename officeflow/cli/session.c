@@ -12,7 +12,7 @@
 #define PATIENCE_MS 2000
 #define WATCH_MS    500
 /** The first silence about acknowledgements that do not come. */
-#define STANDSTILL_MS 3000
+#define STANDSTILL_MS 5000
 
 static volatile sig_atomic_t interrupted;
 static volatile sig_atomic_t explain_asked;

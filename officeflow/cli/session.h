@@ -54,7 +54,7 @@ bool cli_session_init(cli_session *session);
 /** Make the client. Connects to nothing yet. From now on standard error tells when there is no connection, and
  * upon SIGUSR1 what the client waits for (kc_client_explain()). */
 bool cli_session_open(cli_session *session);
-/** For a verb that waits for acknowledgements, each second or more often: when `done` has not grown for 3 s, 6, 12 ...
+/** For a verb that waits for acknowledgements, each second or more often: when `done` has not grown for 5 s, 10, 20 ...
  * though there is a connection, standard error tells what the client waits for. */
 void cli_watch_standstill(cli_session *session, uint64_t done);
 /** Ask the cluster for a sign of life: a verb that is no service fails here, with the reason. */
