@@ -115,10 +115,30 @@ int reader_read(reader *r, int count, int quiet_ms)
     return total;
 }
 
+static int64_t wait_end_us(void)
+{
+    return kc_clock_monotonic_us() + READER_WAIT_MS * INT64_C(1000);
+}
+
+bool reader_wait_position(reader *r, const char *topic, int64_t offset)
+{
+    int64_t end_us = wait_end_us();
+    do {
+        int64_t position;
+        if (kc_consumer_position(r->consumer, kc_str(topic), 0, &position) == KC_OK &&
+            position == offset)
+            return true;
+        kc_err err = kc_client_dispatch(r->client, 10);
+        ck_assert(err == KC_OK || err == KC_ERR_AGAIN);
+    } while (kc_clock_monotonic_us() < end_us);
+    return false;
+}
+
 /** Let both work until each has so many partitions. */
 bool reader_wait_owned(reader *const *readers, const size_t *owned, int count)
 {
-    for (int i = 0; i < READER_WAIT_MS / 10; i++) {
+    int64_t end_us = wait_end_us();
+    do {
         bool is_done = true;
         for (int k = 0; k < count; k++) {
             kc_err err = kc_client_dispatch(readers[k]->client, 10);
@@ -130,7 +150,7 @@ bool reader_wait_owned(reader *const *readers, const size_t *owned, int count)
         }
         if (is_done)
             return true;
-    }
+    } while (kc_clock_monotonic_us() < end_us);
     return false;
 }
 

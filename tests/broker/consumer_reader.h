@@ -28,6 +28,8 @@ void reader_assign(reader *r, const char *topic, int partitions, int64_t offset)
 void reader_subscribe(reader *r, const char *topic);
 /** Records until `count` came or nothing did for `quiet_ms`; offsets of a batch must grow. */
 int reader_read(reader *r, int count, int quiet_ms);
+/** Let it work until it knows that partition 0 is to be read from there; false: it took too long. */
+bool reader_wait_position(reader *r, const char *topic, int64_t offset);
 /** Let all work until each is stable and has so many partitions; false: it took too long. */
 bool reader_wait_owned(reader *const *readers, const size_t *owned, int count);
 /** Send any request, wait for its answer, hand it to `take` (may be NULL). */
