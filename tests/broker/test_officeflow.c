@@ -317,9 +317,8 @@ START_TEST(broken_json_is_dead_at_once_with_its_bytes)
     world_make_topics(&w, 1, NULL, 0);
     world_start_consumer(&w);
     world_send_raw(&w, w.topic, "{\"broken", "k", NULL, 0, 0);
-    int64_t begin = kc_clock_monotonic_us();
     world_wait(&w, &w.notices[OF_NOTICE_DEAD], 1);
-    ck_assert_int_lt(kc_clock_monotonic_us() - begin, 5000000);
+    ck_assert_uint_eq(w.notices[OF_NOTICE_FAILED], 1); // no other try
     ck_assert_uint_eq(w.call_count, 0);
     snprintf(dlq, sizeof dlq, "dlq.%s", w.topic);
     world_read(&w, dlq);
