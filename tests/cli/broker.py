@@ -2,6 +2,7 @@
 """officeflow broker: a cluster in a process, as its users meet it."""
 import json
 import os
+import random
 import re
 import signal
 import socket
@@ -12,11 +13,12 @@ from program import ERROR, OK, Case, main
 
 
 def free_ports(count):
-    """The first of so many that are free in a row."""
+    """The first of so many that are free in a row, and below those that go to whoever connects meanwhile."""
+    with open("/proc/sys/net/ipv4/ip_local_port_range", encoding="ascii") as file:
+        first_given = int(file.read().split()[0])
+    low, high = (10000, first_given) if first_given > 12000 else (61000, 65536)
     while True:
-        with socket.socket() as first:
-            first.bind(("127.0.0.1", 0))
-            port = first.getsockname()[1]
+        port = random.randrange(low, high - count)
         try:
             held = []
             for i in range(count):
@@ -163,12 +165,16 @@ class Tests(Case):
 
     def test_memory_that_is_used_up_is_told_once(self):
         child, where = self.start_broker("--memory", "256KiB", "--brokers", "32")
-        records = [{"key": f"k{i}", "value": os.urandom(4000).hex()} for i in range(50)]
-        self.run_program("kafka", "produce", "t", "-b", where, "-X", "delivery.timeout.ms=1500", "-X",
-                         "request.timeout.ms=1000", "-X", "linger.ms=0", code=None,
-                         stdin="".join(json.dumps(record) + "\n" for record in records))
+        lines = "".join(json.dumps({"key": f"k{i}", "value": os.urandom(4000).hex()}) + "\n" for i in range(50))
+        words = ("kafka", "produce", "t", "-b", where, "-X", "linger.ms=0")
+        producer = self.start(*words, stdin=subprocess.PIPE)
+        producer.stdin.write(lines.encode())
+        producer.stdin.close()
+        told = "the memory of 262144 bytes is used up: records are refused"
+        self.assertIn(told, child.stderr.readline().decode())
+        self.run_program(*words, "-X", "delivery.timeout.ms=1500", "-X", "request.timeout.ms=1000", code=None, stdin=lines)
         _, _, err = self.end(child, signal.SIGTERM)
-        self.assertEqual(err.count("the memory of 262144 bytes is used up: records are refused"), 1, err)
+        self.assertNotIn(told, err)
 
     # --- faults ---
 

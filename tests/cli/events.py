@@ -3,6 +3,7 @@
 import json
 import os
 import re
+import select
 import signal
 import stat
 import tempfile
@@ -175,15 +176,16 @@ class Tests(Case):
                          code=ERROR)
 
     def test_tail_sees_topics_that_appear_later(self):
-        org = unique("org")
-        child = self.start("tail", "employee.*.*", "--json", "--count", "1", "--type", "employee.transfer")
-        self.wait_until(lambda: child.poll() is None, "tail")
-        self.run_program("org", "create", org)
-        sent = self.lines("send", "employee.transfer", "--org", org, "--meta", "employeeId=e", "--json")[0]
-        line = child.stdout.readline()
-        self.assertEqual(json.loads(line)["id"], sent["id"])
-        child.wait(60)
-        self.assertEqual(self.end(child)[0], OK)
+        def transfer(org):
+            return self.lines("send", "employee.transfer", "--org", org, "--meta", "employeeId=e", "--json")[0]["id"]
+        earlier, later = self.create_org(), unique("org")
+        child = self.start("tail", "employee.*.*", "--json", "--type", "employee.transfer")
+        self.wait_until(lambda: transfer(earlier) and select.select([child.stdout], [], [], 0)[0], "tail to be at work")
+        self.run_program("org", "create", later)
+        sent = transfer(later)
+        while json.loads(child.stdout.readline())["id"] != sent:
+            pass
+        self.assertEqual(self.end(child, signal.SIGTERM)[0], OK)
 
     # --- handlers ---
 

@@ -125,16 +125,13 @@ class Tests(Case):
         self.produce(topic, [{"value": "old"}])
         self.assertEqual(self.consume(topic), [])
         child = self.start("kafka", "consume", topic, "--count", "1")
-        self.assertIsNone(self.wait_for_reader(child))
-        self.produce(topic, [{"value": "new"}])
-        child.wait(60)
+
+        def has_read():
+            self.produce(topic, [{"value": "new"}])
+            return child.poll() is not None
+        self.wait_until(has_read, "a reader from the end")  # it tells nobody when it knows where that is
         code, out, err = self.end(child)
         self.assertEqual((code, [json.loads(line)["value"] for line in out.splitlines()]), (OK, ["new"]), err)
-
-    def wait_for_reader(self, child):
-        """A reader from the end must have asked where that is; it tells nobody."""
-        time.sleep(2)
-        return child.poll()
 
     def test_several_topics_are_read_together(self):
         topics = [self.create_topic() for _ in range(2)]
@@ -228,9 +225,15 @@ class Tests(Case):
             self.assertEqual(ended["errorCode"], 0, ended)
         return transactional_id, who
 
+    def wait_for_committed(self, topic, values):
+        """EndTxn is answered before its markers are in the log."""
+        self.wait_until(lambda: values == [r["value"] for r in self.consume(
+            topic, "--from-beginning", "-X", "isolation.level=read_committed")], f"{values} committed")
+
     def test_until_end_passes_markers_and_what_was_aborted(self):
         topic = self.create_topic()
         self.transact(topic, ["committed"], True)
+        self.wait_for_committed(topic, ["committed"])
         self.transact(topic, ["aborted 1", "aborted 2"], False)
         self.assertEqual([r["value"] for r in self.consume(topic, "--from-beginning")],
                          ["committed", "aborted 1", "aborted 2"])
@@ -243,6 +246,7 @@ class Tests(Case):
     def test_until_end_stops_at_the_last_stable_offset(self):
         topic = self.create_topic()
         self.transact(topic, ["committed"], True)
+        self.wait_for_committed(topic, ["committed"])
         transactional_id, who = self.transact(topic, ["open"], None)
         self.produce(topic, [{"value": "behind"}])
         got = self.consume(topic, "--from-beginning", "-X", "isolation.level=read_committed")
@@ -250,8 +254,7 @@ class Tests(Case):
         self.assertEqual([r["value"] for r in self.consume(topic, "--from-beginning")],
                          ["committed", "open", "behind"])
         self.call("EndTxn", {"transactionalId": transactional_id, "committed": True, **who}, "--version", "3")
-        got = self.consume(topic, "--from-beginning", "-X", "isolation.level=read_committed")
-        self.assertEqual([r["value"] for r in got], ["committed", "open", "behind"])
+        self.wait_for_committed(topic, ["committed", "open", "behind"])
 
     # --- call ---
 
