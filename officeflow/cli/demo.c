@@ -38,6 +38,7 @@ static struct {
     const char *org;
     char correlation[37]; /* one business transaction, and what tells this run from others */
     char exit_id[17];     /* the dead letter the operator replays */
+    bool is_exit_resolved;
     size_t hops[OF_HOP_STATE + 1];
 } demo;
 
@@ -159,6 +160,8 @@ static void on_dlq_notice(const of_dlq_notice *notice, void *user)
     (void)user;
     char step[STORY_STEP_BYTES];
     const of_dead_letter *letter = notice->letter;
+    if (notice->kind == OF_DLQ_RESOLVED && strcmp(letter->id, demo.exit_id) == 0)
+        demo.is_exit_resolved = true; // no line of its own: the operator looks
     story_act *act = letter ? find_act(letter->type, letter->correlation_id) : NULL;
     if (!act)
         return;
@@ -339,6 +342,11 @@ static bool exit_is_handled(void)
     return demo.acts[ACT_EXIT].count >= 7;
 }
 
+static bool exit_is_resolved(void)
+{
+    return demo.is_exit_resolved;
+}
+
 /** The strict one: it waits for a person. */
 static bool play_exit(void)
 {
@@ -356,9 +364,8 @@ static bool play_exit(void)
     of_replay_result result;
     if (of_dlq_replay(demo.session->platform, &options, &result, &err) != KC_OK)
         return cli_fail("dlq replay", &err) == CLI_OK;
-    // the state is written before the offset moves: it is there soon after the handler answered
     run_until(exit_is_handled, ACT_TIMEOUT_MS);
-    run_until(NULL, QUIET_MS);
+    run_until(exit_is_resolved, ACT_TIMEOUT_MS); // written when the handler has answered
     of_dead_filter filter = {.id = demo.exit_id, .with_resolved = true};
     if (of_dlq_list(demo.session->platform, &filter, CLI_TIMEOUT_MS, on_listed, NULL, &err) !=
         KC_OK)
