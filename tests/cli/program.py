@@ -27,6 +27,11 @@ def unique(stem):
     return f"{stem}-{uuid.uuid4().hex[:12]}"
 
 
+def without_standstill(err):
+    """Lines of standard error, but for what is told when nothing was acknowledged for some seconds."""
+    return [line for line in err.splitlines() if line != "what is waited for:" and not line.startswith("  ")]
+
+
 def environment(changes):
     values = {**os.environ, **changes}
     return {name: value for name, value in values.items() if value is not None}
