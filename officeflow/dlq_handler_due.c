@@ -9,6 +9,8 @@
 
 #include <stdio.h>
 
+/* so long each one waits for others of its cause to be read, or a backlog that is due would go without a canary */
+#define GATHER_MS           1000
 #define BREAKER_WAIT_MIN_MS 1000
 #define BREAKER_WAIT_MAX_MS 60000
 #define SECOND_US           1000000LL
@@ -181,8 +183,8 @@ void of_dlq_park(of_parked *p, const of_dlq_seen *seen)
     bool is_known = seen && seen->state == OF_DEAD_SCHEDULED && seen->redrive == n;
     int64_t due = is_known ? seen->due_ms
                            : last + of_policy_redrive_delay_ms(&policy, n, random_unit(handler));
-    int64_t longest = longest_ms(&policy);
-    int64_t wait = due <= now ? 0 : due - now < longest ? due - now : longest;
+    int64_t wait = due <= now ? 0 : due - now, longest = longest_ms(&policy);
+    wait = wait < GATHER_MS ? GATHER_MS : wait < longest ? wait : longest;
     p->step = OF_DLQ_STEP_RELEASE;
     p->cause = find_cause(handler, &p->letter, true);
     if (p->cause) {

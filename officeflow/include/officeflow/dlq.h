@@ -86,8 +86,8 @@ KC_API KC_NODISCARD kc_err of_dlq_replay(of_platform *platform, const of_replay_
 typedef struct of_dlq_handler of_dlq_handler;
 typedef struct of_dlq_notice {
     enum of_dlq_notice_kind {
-        OF_DLQ_SCHEDULED,
-        OF_DLQ_REDRIVEN, /**< its release is in the log: told before anything that comes of it */
+        OF_DLQ_SCHEDULED, /**< its state is being written */
+        OF_DLQ_REDRIVEN,  /**< its release is in the log: told before anything that comes of it */
         OF_DLQ_RESOLVED,
         OF_DLQ_QUARANTINED,
         OF_DLQ_LEFT_TO_OPERATOR, /**< strict family */

@@ -110,6 +110,20 @@ START_TEST(releases_keep_to_the_rate)
 }
 END_TEST
 
+START_TEST(letters_that_are_due_as_they_are_read_have_a_canary_though_they_come_one_by_one)
+{
+    begin("{\"default\": {\"redrive_jitter\": 0, \"redrive_initial\": \"1ms\"}}");
+    for (int64_t i = 1; i <= 20; i++) {
+        put_many(1, i);
+        fake_run(k.cluster, 20);
+    }
+    fake_run(k.cluster, 5 * SECOND_MS);
+    ck_assert_uint_eq(told[OF_DLQ_CANARY], 1);
+    ck_assert_uint_eq(fake_kafka_count(&k, RETRY), 1);
+    end();
+}
+END_TEST
+
 START_TEST(canary_that_can_not_be_written_is_no_canary)
 {
     begin(EXACT);
