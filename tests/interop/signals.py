@@ -13,7 +13,7 @@ import interop
 from interop import Failure, say
 
 SOON = 6        # seconds for an end in order, on a machine with other things to do
-LEAVE = 25      # the same where a broker is waited for that does not answer: a commit and the leaving, 10 s each
+LEAVE = 35      # the same where a broker is waited for that does not answer: a commit and the leaving, 10 s each
 READY = 30
 COUNT = 1000
 
