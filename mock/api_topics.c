@@ -135,13 +135,14 @@ static int16_t check_numbers(creation *c)
                       KM_TEXT(&c->request->arena,
                               "Unable to replicate the partition %d time(s): The target "
                               "replication factor of %d cannot be reached because only %d "
-                              "broker(s) are registered.",
+                              "broker(s) are registered or some brokers have all their log "
+                              "directories cordoned.",
                               (int)replication, (int)replication, cluster->broker_count));
     if (up_count(cluster) == 0)
         return refuse(c, KC_E_INVALID_REPLICATION_FACTOR,
                       KM_TEXT(&c->request->arena,
                               "Unable to replicate the partition %d time(s): All brokers are "
-                              "currently fenced.",
+                              "currently fenced, or have all their log directories cordoned.",
                               (int)replication));
     c->partitions =
         c->asked->num_partitions == -1 ? cluster->options.num_partitions : c->asked->num_partitions;

@@ -104,7 +104,8 @@ START_TEST(what_can_not_be_made_is_refused_with_kafka_s_words)
         {"r9", 1, 9, KC_E_INVALID_REPLICATION_FACTOR,
          "Unable to replicate the partition 9 time(s): The target replication factor of 9 cannot "
          "be "
-         "reached because only 3 broker(s) are registered."},
+         "reached because only 3 broker(s) are registered or some brokers have all their log "
+         "directories cordoned."},
     };
     mock_world *world = mock_new(3);
     mock_link *link = mock_link_new(world, 2);
