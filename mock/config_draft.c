@@ -103,14 +103,17 @@ static int16_t check_topic(const km_config_draft *draft, kc_bytes *why_out)
     return 0;
 }
 
-/** The broker's limit of a group's config: "a.b.ms" has "group.a.min.b.ms". False: it has none. */
+/** The broker's limit of a group's config: "a.b.ms" has "group.a.min.b.ms", "a.num.b" has "group.a.max.b". False: it has
+ * none. */
 static bool broker_limit(const km_config_row *row, const char *which, char name_out[96],
                          int64_t *limit_out)
 {
     const char *dot = strchr(row->name, '.');
     if (!dot)
         return false;
-    snprintf(name_out, 96, "group.%.*s.%s%s", (int)(dot - row->name), row->name, which, dot);
+    if (strncmp(dot, ".num.", 5) == 0)
+        dot += 4;
+    snprintf(name_out, 96, "group.%.*s.%s%s", (int)strcspn(row->name, "."), row->name, which, dot);
     const km_config_row *limit = km_config_row_find(KM_RESOURCE_BROKER, kc_str(name_out));
     const char *value = limit ? (limit->given ? limit->given : limit->fallback) : NULL;
     return value && kb_parse_i64(kc_str(value), limit_out);
@@ -151,12 +154,26 @@ static int16_t check_group(const km_config_draft *draft, kc_bytes *why_out)
     return 0;
 }
 
-/** "client_software_name=kcat.*": a name and a pattern. */
+/** What a client can be known by. */
+static bool is_client_label(kc_bytes name)
+{
+    static const char *const names[] = {"client_instance_id",    "client_id",
+                                        "client_software_name",  "client_software_version",
+                                        "client_source_address", "client_source_port"};
+    for (size_t i = 0; i < sizeof names / sizeof names[0]; i++)
+        if (kb_text_is(name, names[i]))
+            return true;
+    return false;
+}
+
+/** "client_software_name=kcat.*": a name and a pattern, in which there is no further "=". */
 static bool is_match(kc_bytes text)
 {
     kc_bytes rest = text, name;
-    bool has_name = kb_text_split(&rest, '=', &name) && kb_text_trim(name).len > 0;
-    return has_name && rest.ptr && kb_text_trim(rest).len > 0;
+    if (!kb_text_split(&rest, '=', &name) || !is_client_label(kb_text_trim(name)) || !rest.ptr)
+        return false;
+    kc_bytes pattern = kb_text_trim(rest);
+    return pattern.len > 0 && !kb_text_contains(pattern, KC_STR("="));
 }
 
 static int16_t check_metrics(const km_config_draft *draft, kc_bytes *why_out)

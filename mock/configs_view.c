@@ -79,7 +79,7 @@ static kc_bytes static_value(const km_broker *broker, const char *name, kb_arena
     if (is(name, "num.partitions"))
         return unless(arena, options->num_partitions, 1);
     if (is(name, "default.replication.factor"))
-        return unless(arena, options->default_replication, 0);
+        return unless(arena, km_default_replication(broker->cluster), 1);
     if (is(name, "group.initial.rebalance.delay.ms"))
         return unless(arena, options->group_initial_delay_ms, 3000);
     if (is(name, "group.min.session.timeout.ms"))

@@ -99,6 +99,17 @@ START_TEST(a_topic_s_configs_are_those_of_kafka_with_type_and_source)
 }
 END_TEST
 
+START_TEST(a_broker_tells_how_many_replicas_a_topic_gets)
+{
+    mock_world *world = mock_new(3);
+    const kp_describe_configs_resp_config *config = describe_one(
+        mock_link_new(world, 1), KM_RESOURCE_BROKER, "1", "default.replication.factor");
+    says(config->value, "3");
+    ck_assert_int_eq(config->config_source, KM_SOURCE_STATIC_BROKER);
+    mock_free(world);
+}
+END_TEST
+
 START_TEST(what_is_set_on_topic_broker_and_all_brokers_is_told_in_that_order)
 {
     mock_world *world = mock_new(1);
@@ -271,6 +282,13 @@ START_TEST(changes_that_can_not_be_are_refused_with_kafka_s_words)
         {16, "m", "interval.ms", 0, "1", KC_E_INVALID_REQUEST,
          "Invalid value 1 for interval.ms, interval must be between 100 and 3600000 (1 hour)"},
         {16, "m", "match", 0, "foo", KC_E_INVALID_CONFIG, "Illegal client matching pattern: foo"},
+        {16, "m", "match", 0, "client_id=", KC_E_INVALID_CONFIG,
+         "Illegal client matching pattern: client_id="},
+        {16, "m", "match", 0, "client_rack=x", KC_E_INVALID_CONFIG,
+         "Illegal client matching pattern: client_rack=x"},
+        {16, "m", "match", 0, "client_id=a=b", KC_E_INVALID_CONFIG,
+         "Illegal client matching pattern: client_id=a=b"},
+        {16, "m", "match", 0, " client_id = a.*,client_source_port=9", 0, NULL},
         {32, "g", "nope", 0, "1", KC_E_INVALID_CONFIG, "Unknown group config name: nope"},
         {32, "", "consumer.session.timeout.ms", 0, "46000", KC_E_INVALID_REQUEST,
          "Default group resources are not allowed."},
@@ -282,6 +300,12 @@ START_TEST(changes_that_can_not_be_are_refused_with_kafka_s_words)
          "group.consumer.max.heartbeat.interval.ms"},
         {32, "g", "consumer.session.timeout.ms", 0, "5000", KC_E_INVALID_CONFIG,
          "consumer.session.timeout.ms must be greater than consumer.heartbeat.interval.ms"},
+        {32, "g", "streams.session.timeout.ms", 0, "44999", KC_E_INVALID_CONFIG,
+         "streams.session.timeout.ms must be greater than or equal to "
+         "group.streams.min.session.timeout.ms"},
+        {32, "g", "streams.num.standby.replicas", 0, "3", KC_E_INVALID_CONFIG,
+         "streams.num.standby.replicas must be less than or equal to "
+         "group.streams.max.standby.replicas"},
         {32, "g", "share.record.lock.duration.ms", 0, "1", KC_E_INVALID_CONFIG,
          "Invalid value 1 for configuration share.record.lock.duration.ms: Value must be at least "
          "1000"},
