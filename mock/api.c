@@ -15,6 +15,9 @@ static const km_handler handlers[API_KEYS] = {
     [KP_API_CREATE_TOPICS] = km_api_create_topics,
     [KP_API_CREATE_PARTITIONS] = km_api_create_partitions,
     [KP_API_DELETE_TOPICS] = km_api_delete_topics,
+    [KP_API_ELECT_LEADERS] = km_api_elect_leaders,
+    [KP_API_DESCRIBE_LOG_DIRS] = km_api_describe_log_dirs,
+    [KP_API_LIST_PARTITION_REASSIGNMENTS] = km_api_list_partition_reassignments,
     [KP_API_SASL_HANDSHAKE] = km_api_sasl_handshake,
     [KP_API_SASL_AUTHENTICATE] = km_api_sasl_authenticate,
     [KP_API_CREATE_ACLS] = km_api_create_acls,
@@ -40,6 +43,7 @@ static const km_handler handlers[API_KEYS] = {
     [KP_API_TXN_OFFSET_COMMIT] = km_api_txn_offset_commit,
     [KP_API_DESCRIBE_TRANSACTIONS] = km_api_describe_transactions,
     [KP_API_LIST_TRANSACTIONS] = km_api_list_transactions,
+    [KP_API_WRITE_TXN_MARKERS] = km_api_write_txn_markers,
     /* classic groups, offsets of all groups */
     [KP_API_JOIN_GROUP] = km_api_join_group,
     [KP_API_SYNC_GROUP] = km_api_sync_group,

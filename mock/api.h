@@ -24,6 +24,10 @@ KM_HANDLER(create_topics);
 /* api_topics_change.c */
 KM_HANDLER(create_partitions);
 KM_HANDLER(delete_topics);
+/* api_replicas.c */
+KM_HANDLER(elect_leaders);
+KM_HANDLER(describe_log_dirs);
+KM_HANDLER(list_partition_reassignments);
 /* api_sasl.c */
 KM_HANDLER(sasl_handshake);
 KM_HANDLER(sasl_authenticate);
@@ -56,6 +60,8 @@ KM_HANDLER(txn_offset_commit);
 /* api_txn_describe.c */
 KM_HANDLER(list_transactions);
 KM_HANDLER(describe_transactions);
+/* api_txn_markers.c */
+KM_HANDLER(write_txn_markers);
 /* api_classic_group.c */
 KM_HANDLER(join_group);
 KM_HANDLER(sync_group);

@@ -22,14 +22,6 @@ enum {
 #define DECOMPRESSED_MAX  ((size_t)256 << 20)
 #define HIGH_WATERMARK    (-1) /* of DeleteRecords */
 
-static bool is_replica(const km_partition *partition, int32_t id)
-{
-    for (int32_t i = 0; i < partition->replica_count; i++)
-        if (partition->replicas[i] == id)
-            return true;
-    return false;
-}
-
 /* ---- ListOffsets: records by time ---- */
 
 /** First record of a batch that is not below `offset` and not older than `timestamp`. False: none, or not readable. */
@@ -155,7 +147,8 @@ static int16_t list_offset(const km_request *request, const km_partition *partit
         return KC_E_UNSUPPORTED_VERSION;
     int16_t error = km_check_leader(request, partition, wanted->current_leader_epoch);
     if (error == KC_E_NOT_LEADER_OR_FOLLOWER && !request->error &&
-        asked->replica_id == DEBUGGING_REPLICA && is_replica(partition, request->broker->id))
+        asked->replica_id == DEBUGGING_REPLICA &&
+        km_partition_is_on(partition, request->broker->id))
         error = 0;
     if (error)
         return error;
@@ -374,7 +367,7 @@ static int16_t check_describe(const km_request *request, kc_bytes name,
         return KC_E_INVALID_TOPIC_EXCEPTION;
     int16_t error = km_check_leader(request, partition, -1);
     return error == KC_E_NOT_LEADER_OR_FOLLOWER && !request->error &&
-                   is_replica(partition, request->broker->id)
+                   km_partition_is_on(partition, request->broker->id)
                ? 0
                : error;
 }

@@ -48,10 +48,7 @@ static void settle(km_cluster *cluster, km_partition *partition, bool loses_unfl
 
 void km_partition_move(km_cluster *cluster, km_partition *partition, int32_t broker_id)
 {
-    bool is_replica = false;
-    for (int32_t i = 0; i < partition->replica_count; i++)
-        is_replica |= partition->replicas[i] == broker_id;
-    if (!is_replica || !is_up(cluster, broker_id))
+    if (!km_partition_is_on(partition, broker_id) || !is_up(cluster, broker_id))
         return;
     settle(cluster, partition, false);
     /* Out of memory: the old leader stays. */

@@ -36,14 +36,6 @@ bool km_fetch_is_diverging(const kp_fetch_resp_partition *out)
     return out->diverging_epoch.epoch >= 0;
 }
 
-static bool is_replica(const km_partition *partition, int32_t id)
-{
-    for (int32_t i = 0; i < partition->replica_count; i++)
-        if (partition->replicas[i] == id)
-            return true;
-    return false;
-}
-
 static int32_t replica_id(const km_request *request)
 {
     const kp_fetch_req *asked = request->message;
@@ -57,12 +49,12 @@ static int16_t check(const km_request *request, const km_fetch_want *want,
     if (request->error)
         return error;
     if (replica_id(request) >= 0)
-        return !error && !is_replica(partition, replica_id(request))
+        return !error && !km_partition_is_on(partition, replica_id(request))
                    ? want->leader_epoch >= 0 ? KC_E_UNKNOWN_LEADER_EPOCH
                                              : KC_E_NOT_LEADER_OR_FOLLOWER
                    : error;
     if (error == KC_E_NOT_LEADER_OR_FOLLOWER && request->version >= FOLLOWER_VERSION &&
-        is_replica(partition, request->broker->id))
+        km_partition_is_on(partition, request->broker->id))
         error = 0;
     if (!error && request->version < ZSTD_VERSION &&
         km_topic_config_is(partition->topic, "compression.type", "zstd"))

@@ -168,3 +168,18 @@ kc_err km_group_offsets_end(km_group *group, int64_t producer_id, bool is_commit
     }
     return KC_OK;
 }
+
+kc_err km_groups_offsets_end(const km_partition *partition, int64_t producer_id, bool is_commit)
+{
+    km_cluster *cluster = partition->topic->cluster;
+    size_t pos = 0;
+    km_group *group;
+    while ((group = km_group_next(cluster, &pos))) {
+        if (km_coordinator_partition(cluster, KM_COORDINATOR_GROUP, group->id) != partition)
+            continue;
+        kc_err err = km_group_offsets_end(group, producer_id, is_commit);
+        if (err)
+            return err;
+    }
+    return KC_OK;
+}

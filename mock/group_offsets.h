@@ -37,5 +37,8 @@ KC_NODISCARD kc_err km_group_offset_put_pending(km_group *group, int64_t produce
 bool km_group_offset_is_pending(const km_group *group, kc_bytes topic, int32_t partition);
 /** The transaction ends: its offsets count, or go. KC_ERR_NOMEM: to be tried again. */
 KC_NODISCARD kc_err km_group_offsets_end(km_group *group, int64_t producer_id, bool is_commit);
+/** The same for all groups of a partition of __consumer_offsets: there is a marker in it. */
+KC_NODISCARD kc_err km_groups_offsets_end(const km_partition *partition, int64_t producer_id,
+                                          bool is_commit);
 
 #endif

@@ -27,14 +27,6 @@ int16_t km_check_coordinator(const km_request *request, km_coordinator_type type
     return partition->leader == request->broker->id ? 0 : KC_E_NOT_COORDINATOR;
 }
 
-static bool has_replica(const km_partition *partition, int32_t broker_id)
-{
-    for (int32_t i = 0; i < partition->replica_count; i++)
-        if (partition->replicas[i] == broker_id)
-            return true;
-    return false;
-}
-
 int16_t km_check_leader(const km_request *request, const km_partition *partition,
                         int32_t leader_epoch)
 {
@@ -42,7 +34,7 @@ int16_t km_check_leader(const km_request *request, const km_partition *partition
         return request->error;
     if (!partition)
         return KC_E_UNKNOWN_TOPIC_OR_PARTITION;
-    if (!has_replica(partition, request->broker->id)) /* it knows of no epoch */
+    if (!km_partition_is_on(partition, request->broker->id)) /* it knows of no epoch */
         return KC_E_NOT_LEADER_OR_FOLLOWER;
     if (leader_epoch >= 0 && leader_epoch < partition->leader_epoch)
         return KC_E_FENCED_LEADER_EPOCH;

@@ -73,6 +73,14 @@ void km_partition_wait(km_partition *partition, km_waiter *waiter)
     kb_list_push_back(&partition->waiters, &waiter->node);
 }
 
+bool km_partition_is_on(const km_partition *partition, int32_t broker_id)
+{
+    for (int32_t i = 0; i < partition->replica_count; i++)
+        if (partition->replicas[i] == broker_id)
+            return true;
+    return false;
+}
+
 void km_partition_wake(km_partition *partition)
 {
     /* A waiter may take itself and others off the list, and put itself on again. */

@@ -66,6 +66,8 @@ bool km_topic_has_policy(const km_topic *topic, const char *policy);
 KC_NODISCARD kc_err km_configs_set(kb_map *configs, kb_mem *mem, kc_bytes name, kc_bytes value);
 void km_configs_cleanup(kb_map *configs, kb_mem *mem);
 
+/** Has this broker a replica of it? */
+bool km_partition_is_on(const km_partition *partition, int32_t broker_id);
 /** Tell all who wait on this partition. */
 void km_partition_wake(km_partition *partition);
 void km_partition_wait(km_partition *partition, km_waiter *waiter);

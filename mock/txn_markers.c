@@ -32,21 +32,6 @@ km_txn_producer km_txn_producer_after(const km_txn *txn)
     return txn->next_producer_id < 0 ? txn->producer : (km_txn_producer){txn->next_producer_id, 0};
 }
 
-/** A marker in a partition of __consumer_offsets ends what its groups were told within the transaction. */
-static kc_err end_offsets(const km_txn *txn, const km_partition *partition, bool is_commit)
-{
-    size_t pos = 0;
-    km_group *group;
-    while ((group = km_group_next(txn->cluster, &pos))) {
-        if (km_coordinator_partition(txn->cluster, KM_COORDINATOR_GROUP, group->id) != partition)
-            continue;
-        kc_err err = km_group_offsets_end(group, txn->producer.id, is_commit);
-        if (err)
-            return err;
-    }
-    return KC_OK;
-}
-
 void km_txn_entry_free(km_txn_entry *entry)
 {
     km_txn *txn = entry->txn;
@@ -110,7 +95,9 @@ static marked mark(km_txn_entry *entry, int32_t coordinator_epoch)
         return mark_log(entry, partition, coordinator_epoch);
     if (partition->leader < 0)
         return WAITS;
-    return end_offsets(txn, partition, txn->state == KM_TXN_PREPARE_COMMIT) ? NO_MEMORY : MARKED;
+    return km_groups_offsets_end(partition, txn->producer.id, txn->state == KM_TXN_PREPARE_COMMIT)
+               ? NO_MEMORY
+               : MARKED;
 }
 
 void km_txn_markers_go_on(km_txn *txn)

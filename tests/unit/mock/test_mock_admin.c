@@ -25,6 +25,10 @@ static const int16_t apis[] = {
     KP_API_ALTER_CLIENT_QUOTAS,
     KP_API_DESCRIBE_USER_SCRAM_CREDENTIALS,
     KP_API_ALTER_USER_SCRAM_CREDENTIALS,
+    KP_API_ELECT_LEADERS,
+    KP_API_DESCRIBE_LOG_DIRS,
+    KP_API_LIST_PARTITION_REASSIGNMENTS,
+    KP_API_WRITE_TXN_MARKERS,
     KP_API_SASL_HANDSHAKE,
     KP_API_SASL_AUTHENTICATE,
 };
@@ -112,6 +116,14 @@ static const struct {
      "{\"deletions\":[],\"upsertions\":[{\"name\":\"u\",\"mechanism\":1,\"iterations\":4096,"
      "\"salt\":\"MTIz\",\"saltedPassword\":\"MTIz\"}]}"},
     {KP_API_DESCRIBE_USER_SCRAM_CREDENTIALS, 0, "{\"users\":[]}"},
+    {KP_API_ELECT_LEADERS, 2, "{\"electionType\":0,\"topicPartitions\":null,\"timeoutMs\":1}"},
+    {KP_API_ELECT_LEADERS, 2,
+     "{\"electionType\":1,\"topicPartitions\":[{\"topic\":\"t\",\"partitions\":[0]}],"
+     "\"timeoutMs\":1}"},
+    {KP_API_DESCRIBE_LOG_DIRS, 4, "{\"topics\":null}"},
+    {KP_API_WRITE_TXN_MARKERS, 1,
+     "{\"markers\":[{\"producerId\":5,\"producerEpoch\":0,\"transactionResult\":false,"
+     "\"topics\":[{\"name\":\"t\",\"partitionIndexes\":[0,1]}],\"coordinatorEpoch\":0}]}"},
     {KP_API_DELETE_TOPICS, 6,
      "{\"topics\":[{\"name\":\"t\",\"topicId\":\"AAAAAAAAAAAAAAAAAAAAAA\"}],\"timeoutMs\":1}"},
 };

@@ -16,7 +16,7 @@ START_TEST(api_versions_tells_what_is_served_and_no_more)
     ck_assert_int_eq(response->error_code, 0);
     ck_assert_int_gt(response->api_keys.count, 3);
     for (int32_t i = 0; i < response->api_keys.count; i++)
-        ck_assert_int_ne(response->api_keys.items[i].api_key, KP_API_WRITE_TXN_MARKERS);
+        ck_assert_int_ne(response->api_keys.items[i].api_key, KP_API_STREAMS_GROUP_HEARTBEAT);
     ck_assert_int_eq(response->supported_features.count, 7);
     ck_assert_int_eq(response->finalized_features.count, 5);
     response = mock_ask(link, KP_API_API_VERSIONS, 3, &request);
