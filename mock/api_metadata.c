@@ -125,7 +125,7 @@ static bool put_partition(km_request *request, const km_partition *partition,
 
 /** All an unsecured broker allows: the bits of AclOperation that fit a topic, and a cluster. */
 #define TOPIC_OPERATIONS   3576
-#define CLUSTER_OPERATIONS 3984
+#define CLUSTER_OPERATIONS 8096
 
 static bool put_topic(km_request *request, const km_topic *topic, kp_metadata_resp_topic *out)
 {

@@ -26,6 +26,26 @@ START_TEST(api_versions_tells_what_is_served_and_no_more)
 }
 END_TEST
 
+START_TEST(all_that_fits_a_cluster_is_allowed)
+{
+    mock_world *world = mock_new(1);
+    mock_link *link = mock_link_new(world, 1);
+    /* The bits of CREATE, ALTER, DESCRIBE, CLUSTER_ACTION, DESCRIBE_CONFIGS, ALTER_CONFIGS, IDEMPOTENT_WRITE. */
+    const int32_t all = 1 << 5 | 1 << 7 | 1 << 8 | 1 << 9 | 1 << 10 | 1 << 11 | 1 << 12;
+    kp_describe_cluster_req request;
+    mock_defaults(KP_API_DESCRIBE_CLUSTER, &request);
+    request.include_cluster_authorized_operations = true;
+    const kp_describe_cluster_resp *response = mock_ask(link, KP_API_DESCRIBE_CLUSTER, 2, &request);
+    ck_assert_int_eq(response->cluster_authorized_operations, all);
+    kp_metadata_req older;
+    mock_defaults(KP_API_METADATA, &older);
+    older.include_cluster_authorized_operations = true;
+    const kp_metadata_resp *metadata = mock_ask(link, KP_API_METADATA, 9, &older);
+    ck_assert_int_eq(metadata->cluster_authorized_operations, all);
+    mock_free(world);
+}
+END_TEST
+
 START_TEST(the_quorum_is_all_brokers_and_the_controller_leads_it)
 {
     mock_world *world = mock_new(3);
