@@ -167,7 +167,7 @@ static bool put_asked(km_request *request, const kp_metadata_req_topic *asked, b
     out->error_code = km_check_broker(request);
     if (!topic && !out->error_code) {
         out->error_code = !km_topic_name_is_valid(asked->name) ? KC_E_INVALID_TOPIC_EXCEPTION
-                          : creates ? km_topic_create(cluster, asked->name, -1, -1, &topic)
+                          : creates ? km_topic_create_on_demand(cluster, asked->name, &topic)
                                     : KC_E_UNKNOWN_TOPIC_OR_PARTITION;
     }
     if (topic)

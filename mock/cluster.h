@@ -155,6 +155,8 @@ km_partition *km_partition_find(const km_cluster *cluster, kc_bytes name, int32_
  */
 int16_t km_topic_create(km_cluster *cluster, kc_bytes name, int32_t partitions, int16_t replication,
                         km_topic **topic_out);
+/** As a broker makes one that it misses: with the defaults, or as its own have to be. */
+int16_t km_topic_create_on_demand(km_cluster *cluster, kc_bytes name, km_topic **topic_out);
 /** What km_topic_create() would answer, memory apart. */
 int16_t km_topic_check(const km_cluster *cluster, kc_bytes name, int32_t partitions,
                        int16_t replication);

@@ -138,7 +138,7 @@ km_partition *km_coordinator_partition(km_cluster *cluster, km_coordinator_type 
 {
     const char *name = type == KM_COORDINATOR_GROUP ? "__consumer_offsets" : "__transaction_state";
     km_topic *topic = km_topic_by_name(cluster, kc_str(name));
-    if (!topic && km_topic_create(cluster, kc_str(name), KM_COORDINATOR_PARTITIONS, -1, &topic))
+    if (!topic && km_topic_create_on_demand(cluster, kc_str(name), &topic))
         return NULL;
     return topic->partitions[java_hash(key) % topic->partition_count];
 }

@@ -3,6 +3,7 @@
 #include "mock/cluster.h"
 #include "mock/producer_state.h"
 #include "mock/text.h"
+#include "protocol/base/error.h"
 #include "protocol/base/text.h"
 
 #include <kafkac/unstable/errors.h>
@@ -205,6 +206,47 @@ int16_t km_topic_check(const km_cluster *cluster, kc_bytes name, int32_t partiti
     return 0;
 }
 
+/** What brokers make for themselves, and with which configs. */
+typedef struct internal_topic {
+    const char *name;
+    const char *policy, *compression, *retention_ms;
+    bool
+        wants_replicas; /**< min.insync.replicas of 2, and no unsafe leader where it is compacted */
+} internal_topic;
+
+static const internal_topic internals[] = {
+    {"__consumer_offsets", "compact", "producer", NULL, false},
+    {"__transaction_state", "compact", "uncompressed", NULL, true},
+    {"__share_group_state", "delete", "producer", "-1", true},
+};
+
+static const internal_topic *find_internal(kc_bytes name)
+{
+    for (size_t i = 0; i < sizeof internals / sizeof internals[0]; i++)
+        if (kb_text_is(name, internals[i].name))
+            return &internals[i];
+    return NULL;
+}
+
+/** A null value is left out. */
+static kc_err configure(km_topic *topic, const char *name, const char *value)
+{
+    return value ? km_configs_set(&topic->configs, topic->cluster->mem, kc_str(name), kc_str(value))
+                 : KC_OK;
+}
+
+static kc_err configure_internal(km_topic *topic, const internal_topic *as)
+{
+    bool is_wide = as->wants_replicas && topic->replication > 1;
+    bool is_safe = as->wants_replicas && strcmp(as->policy, "compact") == 0;
+    KB_TRY(configure(topic, "cleanup.policy", as->policy));
+    KB_TRY(configure(topic, "compression.type", as->compression));
+    KB_TRY(configure(topic, "segment.bytes", "104857600"));
+    KB_TRY(configure(topic, "retention.ms", as->retention_ms));
+    KB_TRY(configure(topic, "min.insync.replicas", is_wide ? "2" : NULL));
+    return configure(topic, "unclean.leader.election.enable", is_safe ? "false" : NULL);
+}
+
 int16_t km_topic_create_with(km_cluster *cluster, kc_bytes name, int32_t partitions,
                              int16_t replication, const int32_t *replicas, km_topic **topic_out)
 {
@@ -217,8 +259,7 @@ int16_t km_topic_create_with(km_cluster *cluster, kc_bytes name, int32_t partiti
     topic->cluster = cluster;
     snprintf(topic->name, sizeof topic->name, KC_FMT, KC_ARG(name));
     topic->id = kb_uuid_v4(&cluster->rand);
-    topic->is_internal =
-        kb_text_is(name, "__consumer_offsets") || kb_text_is(name, "__transaction_state");
+    topic->is_internal = find_internal(name) != NULL;
     topic->replication = replication == -1 ? km_default_replication(cluster) : replication;
     topic->first_broker = (int32_t)(cluster->topics.count % (size_t)cluster->broker_count);
     kb_map_init(&topic->configs, cluster->mem);
@@ -237,6 +278,22 @@ int16_t km_topic_create(km_cluster *cluster, kc_bytes name, int32_t partitions, 
                         km_topic **topic_out)
 {
     return km_topic_create_with(cluster, name, partitions, replication, NULL, topic_out);
+}
+
+int16_t km_topic_create_on_demand(km_cluster *cluster, kc_bytes name, km_topic **topic_out)
+{
+    const internal_topic *as = find_internal(name);
+    km_topic *topic;
+    int16_t refused =
+        km_topic_create(cluster, name, as ? KM_COORDINATOR_PARTITIONS : -1, -1, &topic);
+    if (refused)
+        return refused;
+    if (as && configure_internal(topic, as)) {
+        km_topic_delete(cluster, topic);
+        return KC_E_UNKNOWN_SERVER_ERROR;
+    }
+    *topic_out = topic;
+    return 0;
 }
 
 int16_t km_topic_grow(km_cluster *cluster, km_topic *topic, int32_t partitions,

@@ -40,6 +40,62 @@ static void on_change(km_watcher *watcher)
     changes++;
 }
 
+/** Asked for by name, so it is made where it is missing. */
+static const kp_metadata_resp_topic *look_up(mock_link *link, const char *name)
+{
+    kp_metadata_req request;
+    kp_metadata_req_topic asked = {.name = kc_str(name)};
+    mock_defaults(KP_API_METADATA, &request);
+    request.topics.items = &asked;
+    request.topics.count = 1;
+    request.allow_auto_topic_creation = true;
+    const kp_metadata_resp *response = mock_ask(link, KP_API_METADATA, 12, &request);
+    ck_assert_int_eq(response->topics.count, 1);
+    return &response->topics.items[0];
+}
+
+START_TEST(the_brokers_own_topics_are_made_as_they_need_them)
+{
+    mock_world *world = mock_new(3);
+    mock_link *link = mock_link_new(world, 1);
+    const char *names[] = {"__consumer_offsets", "__transaction_state", "__share_group_state"};
+    for (size_t i = 0; i < sizeof names / sizeof names[0]; i++) {
+        const kp_metadata_resp_topic *topic = look_up(link, names[i]);
+        ck_assert_int_eq(topic->error_code, 0);
+        ck_assert(topic->is_internal);
+        ck_assert_int_eq(topic->partitions.count, 50);
+        ck_assert(km_topic_config_is(km_topic_by_name(world->cluster, kc_str(names[i])),
+                                     "segment.bytes", "104857600"));
+    }
+    const km_topic *offsets = km_topic_by_name(world->cluster, kc_str(names[0]));
+    ck_assert(km_topic_has_policy(offsets, "compact"));
+    ck_assert(km_topic_config_is(offsets, "compression.type", "producer"));
+    ck_assert_ptr_null(km_topic_config(offsets, "min.insync.replicas"));
+    const km_topic *txns = km_topic_by_name(world->cluster, kc_str(names[1]));
+    ck_assert(km_topic_has_policy(txns, "compact"));
+    ck_assert(km_topic_config_is(txns, "min.insync.replicas", "2"));
+    ck_assert(km_topic_config_is(txns, "unclean.leader.election.enable", "false"));
+    const km_topic *shares = km_topic_by_name(world->cluster, kc_str(names[2]));
+    ck_assert_int_eq(km_topic_config_i64(shares, "retention.ms", 0), -1);
+    ck_assert_ptr_null(km_topic_config(shares, "unclean.leader.election.enable"));
+    ck_assert_int_eq(look_up(link, "t")->partitions.count, 1);
+    mock_free(world);
+}
+END_TEST
+
+START_TEST(a_coordinator_s_topic_has_its_configs_too)
+{
+    mock_world *world = mock_new(1);
+    const km_partition *partition =
+        km_coordinator_partition(world->cluster, KM_COORDINATOR_TRANSACTION, KC_STR("id"));
+    ck_assert_ptr_nonnull(partition);
+    ck_assert_int_eq(partition->topic->partition_count, KM_COORDINATOR_PARTITIONS);
+    ck_assert(km_topic_has_policy(partition->topic, "compact"));
+    ck_assert_ptr_null(km_topic_config(partition->topic, "min.insync.replicas"));
+    mock_free(world);
+}
+END_TEST
+
 START_TEST(a_topic_is_made_with_the_broker_s_defaults_and_its_configs_are_told)
 {
     mock_world *world = mock_new(3);
