@@ -221,3 +221,27 @@ START_TEST(a_coordinator_stands_where_kafka_puts_it)
     mock_free(world);
 }
 END_TEST
+
+START_TEST(all_that_may_be_done_with_a_cluster_or_a_topic_is_told_when_asked_for)
+{
+    mock_world *world = mock_new(1);
+    mock_link *link = mock_link_new(world, 1);
+    mock_topic(world, "topic", 1);
+    kp_metadata_req_topic topic = {.name = KC_STR("topic")};
+    kp_metadata_req request;
+    mock_defaults(KP_API_METADATA, &request);
+    request.topics.items = &topic;
+    request.topics.count = 1;
+    request.include_cluster_authorized_operations = true;
+    request.include_topic_authorized_operations = true;
+    const kp_metadata_resp *response = mock_ask(link, KP_API_METADATA, 10, &request);
+    ck_assert_int_eq(response->cluster_authorized_operations, 0x1fa0);
+    ck_assert_int_eq(response->topics.items[0].topic_authorized_operations, 0x0df8);
+    kp_describe_cluster_req asked;
+    mock_defaults(KP_API_DESCRIBE_CLUSTER, &asked);
+    asked.include_cluster_authorized_operations = true;
+    const kp_describe_cluster_resp *told = mock_ask(link, KP_API_DESCRIBE_CLUSTER, 2, &asked);
+    ck_assert_int_eq(told->cluster_authorized_operations, 0x1fa0);
+    mock_free(world);
+}
+END_TEST
