@@ -173,6 +173,8 @@ static bool put_asked(km_request *request, const kp_metadata_req_topic *asked, b
     if (topic)
         return put_topic(request, topic, out);
     out->name = asked->name;
+    if (((const kp_metadata_req *)request->message)->include_topic_authorized_operations)
+        out->topic_authorized_operations = TOPIC_OPERATIONS; /* of the name: the topic need not be */
     return true;
 }
 
@@ -284,7 +286,7 @@ static bool put_described(km_request *request, const km_partition *partition,
     return true;
 }
 
-/** Topics come in the order of their names: a cursor says where to go on. */
+/** Topics come in the order of their names, each once: a cursor says where to go on. */
 static kc_bytes *sorted_names(km_request *request, const kp_describe_topic_partitions_req *asked,
                               size_t *count_out)
 {
@@ -296,9 +298,13 @@ static kc_bytes *sorted_names(km_request *request, const kp_describe_topic_parti
         names[i] = asked->topics.count > 0
                        ? asked->topics.items[i].name
                        : kc_str(((const km_topic *)kb_map_next(&cluster->topics, &pos))->name);
-    if (names)
-        qsort(names, count, sizeof *names, kb_compare_items);
-    *count_out = count;
+    if (!names)
+        return NULL;
+    qsort(names, count, sizeof *names, kb_compare_items);
+    *count_out = 0;
+    for (size_t i = 0; i < count; i++)
+        if (i == 0 || kb_compare(names[i], names[i - 1]) != 0)
+            names[(*count_out)++] = names[i];
     return names;
 }
 
@@ -308,14 +314,26 @@ typedef struct describing {
     int32_t left; /**< partitions that still fit */
 } describing;
 
+static bool go_on_at(describing *work, kc_bytes topic, int32_t partition)
+{
+    work->out->next_cursor = km_request_alloc(work->request, 1, sizeof *work->out->next_cursor);
+    if (!work->out->next_cursor)
+        return false;
+    work->out->next_cursor->topic_name = topic;
+    work->out->next_cursor->partition_index = partition;
+    return true;
+}
+
 static bool describe_topic(describing *work, kc_bytes name, int32_t from)
 {
+    if (work->left == 0)
+        return go_on_at(work, name, 0);
     km_request *request = work->request;
     kp_describe_topic_partitions_resp_topic *out =
         &work->out->topics.items[work->out->topics.count++];
     const km_topic *topic = km_topic_by_name(request->cluster, name);
     out->name = name;
-    out->topic_authorized_operations = topic ? TOPIC_OPERATIONS : INT32_MIN;
+    out->topic_authorized_operations = TOPIC_OPERATIONS; /* of the name: the topic need not be */
     out->error_code = km_check_broker(request);
     if (!out->error_code && !topic)
         out->error_code = km_topic_name_is_valid(name) ? KC_E_UNKNOWN_TOPIC_OR_PARTITION
@@ -334,28 +352,48 @@ static bool describe_topic(describing *work, kc_bytes name, int32_t from)
                            &out->partitions.items[out->partitions.count]))
             return false;
     work->left -= count;
-    if (from + count >= topic->partition_count)
-        return true;
-    work->out->next_cursor = km_request_alloc(request, 1, sizeof *work->out->next_cursor);
-    if (!work->out->next_cursor)
-        return false;
-    work->out->next_cursor->topic_name = name;
-    work->out->next_cursor->partition_index = from + count;
-    return true;
+    return from + count >= topic->partition_count || go_on_at(work, name, from + count);
+}
+
+/** A cursor is of a topic that is asked for, if any is named. */
+static bool cursor_is_valid(const kp_describe_topic_partitions_req *asked)
+{
+    bool is_named = !asked->cursor || asked->topics.count == 0;
+    for (int32_t i = 0; i < asked->topics.count && !is_named; i++)
+        is_named = kb_compare(asked->topics.items[i].name, asked->cursor->topic_name) == 0;
+    return is_named && (!asked->cursor || asked->cursor->partition_index >= 0);
+}
+
+static km_action refuse_cursor(km_request *request, const kp_describe_topic_partitions_req *asked,
+                               kp_describe_topic_partitions_resp *out)
+{
+    out->topics.items =
+        km_request_alloc(request, (size_t)asked->topics.count, sizeof *out->topics.items);
+    if (!out->topics.items)
+        return KM_CLOSE;
+    for (int32_t i = 0; i < asked->topics.count; i++) {
+        kp_describe_topic_partitions_resp_topic *topic = &out->topics.items[i];
+        topic->name = asked->topics.items[i].name;
+        topic->error_code = KC_E_INVALID_REQUEST;
+        topic->topic_authorized_operations = INT32_MIN;
+    }
+    out->topics.count = asked->topics.count;
+    return KM_ANSWER;
 }
 
 km_action km_api_describe_topic_partitions(km_request *request, const void *message, void *response)
 {
     const kp_describe_topic_partitions_req *asked = message;
     kp_describe_topic_partitions_resp *out = response;
+    if (!cursor_is_valid(asked))
+        return refuse_cursor(request, asked, out);
     size_t count;
     kc_bytes *names = sorted_names(request, asked, &count);
     out->topics.items = km_request_alloc(request, count, sizeof *out->topics.items);
     if (!names || !out->topics.items)
         return KM_CLOSE;
     int32_t limit = asked->response_partition_limit;
-    describing work = {request, out,
-                       limit < 1 || limit > PARTITION_LIMIT ? PARTITION_LIMIT : limit};
+    describing work = {request, out, limit < 1 ? 1 : limit > PARTITION_LIMIT ? PARTITION_LIMIT : limit};
     for (size_t i = 0; i < count && !out->next_cursor; i++) {
         int32_t from = 0;
         if (asked->cursor) {
@@ -364,7 +402,7 @@ km_action km_api_describe_topic_partitions(km_request *request, const void *mess
                 continue;
             from = order == 0 ? asked->cursor->partition_index : 0;
         }
-        if (!describe_topic(&work, names[i], from < 0 ? 0 : from))
+        if (!describe_topic(&work, names[i], from))
             return KM_CLOSE;
     }
     return KM_ANSWER;

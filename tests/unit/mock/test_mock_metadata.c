@@ -205,6 +205,86 @@ START_TEST(describe_topic_partitions_goes_on_at_its_cursor)
 }
 END_TEST
 
+START_TEST(described_topics_come_once_and_a_topic_that_does_not_fit_is_where_to_go_on)
+{
+    mock_world *world = mock_new(1);
+    mock_link *link = mock_link_new(world, 1);
+    mock_topic(world, "a", 3);
+    mock_topic(world, "b", 3);
+    kp_describe_topic_partitions_req_topic topics[] = {
+        {.name = KC_STR("b")}, {.name = KC_STR("a")}, {.name = KC_STR("b")}};
+    kp_describe_topic_partitions_req request;
+    mock_defaults(KP_API_DESCRIBE_TOPIC_PARTITIONS, &request);
+    request.topics.items = topics;
+    request.topics.count = 3;
+    const kp_describe_topic_partitions_resp *response =
+        mock_ask(link, KP_API_DESCRIBE_TOPIC_PARTITIONS, 0, &request);
+    ck_assert_int_eq(response->topics.count, 2);
+    request.response_partition_limit = 3;
+    response = mock_ask(link, KP_API_DESCRIBE_TOPIC_PARTITIONS, 0, &request);
+    ck_assert_int_eq(response->topics.count, 1);
+    ck_assert(kc_bytes_equal(response->next_cursor->topic_name, KC_STR("b")));
+    ck_assert_int_eq(response->next_cursor->partition_index, 0);
+    request.response_partition_limit = 0; /* as 1 */
+    response = mock_ask(link, KP_API_DESCRIBE_TOPIC_PARTITIONS, 0, &request);
+    ck_assert_int_eq(response->topics.items[0].partitions.count, 1);
+    ck_assert_int_eq(response->next_cursor->partition_index, 1);
+    mock_free(world);
+}
+END_TEST
+
+START_TEST(a_cursor_that_is_none_is_refused_for_every_topic_that_is_asked_for)
+{
+    mock_world *world = mock_new(1);
+    mock_link *link = mock_link_new(world, 1);
+    mock_topic(world, "a", 3);
+    const kp_describe_topic_partitions_req_cursor bad[] = {
+        {.topic_name = KC_STR("a"), .partition_index = -1}, {.topic_name = KC_STR("b")}};
+    kp_describe_topic_partitions_req_topic topics[] = {{.name = KC_STR("a")}, {.name = KC_STR("a")}};
+    for (size_t i = 0; i < sizeof bad / sizeof bad[0]; i++) {
+        kp_describe_topic_partitions_req_cursor cursor = bad[i];
+        kp_describe_topic_partitions_req request;
+        mock_defaults(KP_API_DESCRIBE_TOPIC_PARTITIONS, &request);
+        request.topics.items = topics;
+        request.topics.count = 2;
+        request.cursor = &cursor;
+        const kp_describe_topic_partitions_resp *response =
+            mock_ask(link, KP_API_DESCRIBE_TOPIC_PARTITIONS, 0, &request);
+        ck_assert_int_eq(response->topics.count, 2);
+        ck_assert_int_eq(response->topics.items[1].error_code, KC_E_INVALID_REQUEST);
+        ck_assert_int_eq(response->topics.items[1].topic_authorized_operations, INT32_MIN);
+    }
+    mock_free(world);
+}
+END_TEST
+
+START_TEST(what_may_be_done_with_a_topic_is_told_of_one_that_is_not_there)
+{
+    mock_world *world = mock_new(1);
+    mock_link *link = mock_link_new(world, 1);
+    kp_metadata_req_topic topic = {.name = KC_STR("none")};
+    kp_metadata_req request;
+    mock_defaults(KP_API_METADATA, &request);
+    request.topics.items = &topic;
+    request.topics.count = 1;
+    request.allow_auto_topic_creation = false;
+    request.include_topic_authorized_operations = true;
+    const kp_metadata_resp *response = mock_ask(link, KP_API_METADATA, 12, &request);
+    ck_assert_int_eq(response->topics.items[0].error_code, KC_E_UNKNOWN_TOPIC_OR_PARTITION);
+    ck_assert_int_eq(response->topics.items[0].topic_authorized_operations, 0x0df8);
+    kp_describe_topic_partitions_req_topic named = {.name = KC_STR("none")};
+    kp_describe_topic_partitions_req asked;
+    mock_defaults(KP_API_DESCRIBE_TOPIC_PARTITIONS, &asked);
+    asked.topics.items = &named;
+    asked.topics.count = 1;
+    const kp_describe_topic_partitions_resp *told =
+        mock_ask(link, KP_API_DESCRIBE_TOPIC_PARTITIONS, 0, &asked);
+    ck_assert_int_eq(told->topics.items[0].error_code, KC_E_UNKNOWN_TOPIC_OR_PARTITION);
+    ck_assert_int_eq(told->topics.items[0].topic_authorized_operations, 0x0df8);
+    mock_free(world);
+}
+END_TEST
+
 START_TEST(a_coordinator_stands_where_kafka_puts_it)
 {
     static const struct {
