@@ -149,6 +149,16 @@ static bool put_topic(km_request *request, const km_topic *topic, kp_metadata_re
     return true;
 }
 
+/** Who asked first gets no topic yet, as the broker does not wait for the controller that makes it. */
+static int16_t make_topic(km_cluster *cluster, kc_bytes name, bool creates)
+{
+    km_topic *topic;
+    if (!km_topic_name_is_valid(name))
+        return KC_E_INVALID_TOPIC_EXCEPTION;
+    int16_t error = creates ? km_topic_create_on_demand(cluster, name, &topic) : 0;
+    return error ? error : KC_E_UNKNOWN_TOPIC_OR_PARTITION;
+}
+
 static bool put_asked(km_request *request, const kp_metadata_req_topic *asked, bool creates,
                       kp_metadata_resp_topic *out)
 {
@@ -163,15 +173,12 @@ static bool put_asked(km_request *request, const kp_metadata_req_topic *asked, b
         out->error_code = KC_E_UNKNOWN_TOPIC_ID;
         return true;
     }
-    km_topic *topic = km_topic_by_name(cluster, asked->name);
-    out->error_code = km_check_broker(request);
-    if (!topic && !out->error_code) {
-        out->error_code = !km_topic_name_is_valid(asked->name) ? KC_E_INVALID_TOPIC_EXCEPTION
-                          : creates ? km_topic_create_on_demand(cluster, asked->name, &topic)
-                                    : KC_E_UNKNOWN_TOPIC_OR_PARTITION;
-    }
+    const km_topic *topic = km_topic_by_name(cluster, asked->name);
     if (topic)
         return put_topic(request, topic, out);
+    out->error_code = km_check_broker(request);
+    if (!out->error_code)
+        out->error_code = make_topic(cluster, asked->name, creates);
     out->name = asked->name;
     if (((const kp_metadata_req *)request->message)->include_topic_authorized_operations)
         out->topic_authorized_operations = TOPIC_OPERATIONS; /* of the name: the topic need not be */

@@ -118,7 +118,7 @@ START_TEST(what_is_not_served_closes_the_connection)
 }
 END_TEST
 
-START_TEST(metadata_makes_a_topic_that_is_asked_for_and_names_its_leaders)
+START_TEST(metadata_makes_a_topic_that_is_asked_for_and_names_its_leaders_the_next_time)
 {
     mock_world *world = mock_new(3);
     mock_topic(world, "six", 6);
@@ -127,12 +127,15 @@ START_TEST(metadata_makes_a_topic_that_is_asked_for_and_names_its_leaders)
     mock_defaults(KP_API_METADATA, &request);
     request.topics.items = topics;
     request.topics.count = 2;
-    const kp_metadata_resp *response =
-        mock_ask(mock_link_new(world, 2), KP_API_METADATA, 13, &request);
+    mock_link *link = mock_link_new(world, 2);
+    const kp_metadata_resp *response = mock_ask(link, KP_API_METADATA, 13, &request);
     ck_assert_int_eq(response->brokers.count, 3);
     ck_assert_int_eq(response->topics.count, 2);
     ck_assert_int_eq(response->topics.items[0].partitions.count, 6);
     ck_assert_int_eq(response->topics.items[0].partitions.items[4].isr_nodes.count, 3);
+    ck_assert_int_eq(response->topics.items[1].error_code, KC_E_UNKNOWN_TOPIC_OR_PARTITION);
+    ck_assert_int_eq(response->topics.items[1].partitions.count, 0);
+    response = mock_ask(link, KP_API_METADATA, 13, &request);
     ck_assert_int_eq(response->topics.items[1].error_code, 0);
     ck_assert_int_eq(response->topics.items[1].partitions.count, 1);
     mock_free(world);
