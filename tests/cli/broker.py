@@ -129,6 +129,7 @@ class Tests(Case):
 
     def test_topics_are_made_on_demand_unless_told_not_to(self):
         _, where = self.start_broker("--partitions", "3", "--brokers", "2")
+        self.assertEqual(self.metadata(where, "orders")["topics"][0]["errorCode"], 3)  # not yet there, as Kafka says
         topic = self.metadata(where, "orders")["topics"][0]
         self.assertEqual((topic["errorCode"], len(topic["partitions"])), (0, 3))
         self.assertEqual(len(topic["partitions"][0]["replicaNodes"]), 2)
@@ -229,6 +230,7 @@ class Tests(Case):
 
     def test_leaders_move_by_command(self):
         child, where = self.start_broker("--brokers", "3")
+        self.metadata(where, "t")
         leader = self.metadata(where, "t")["topics"][0]["partitions"][0]["leaderId"]
         other = leader % 3 + 1
         self.assertEqual(self.ask(child, f"move t 0 to {other}"), [f"move t 0 to {other}: done"])

@@ -60,6 +60,7 @@ START_TEST(the_brokers_own_topics_are_made_as_they_need_them)
     mock_link *link = mock_link_new(world, 1);
     const char *names[] = {"__consumer_offsets", "__transaction_state", "__share_group_state"};
     for (size_t i = 0; i < sizeof names / sizeof names[0]; i++) {
+        ck_assert_int_eq(look_up(link, names[i])->error_code, KC_E_UNKNOWN_TOPIC_OR_PARTITION);
         const kp_metadata_resp_topic *topic = look_up(link, names[i]);
         ck_assert_int_eq(topic->error_code, 0);
         ck_assert(topic->is_internal);
@@ -78,6 +79,7 @@ START_TEST(the_brokers_own_topics_are_made_as_they_need_them)
     const km_topic *shares = km_topic_by_name(world->cluster, kc_str(names[2]));
     ck_assert_int_eq(km_topic_config_i64(shares, "retention.ms", 0), -1);
     ck_assert_ptr_null(km_topic_config(shares, "unclean.leader.election.enable"));
+    look_up(link, "t");
     ck_assert_int_eq(look_up(link, "t")->partitions.count, 1);
     mock_free(world);
 }
