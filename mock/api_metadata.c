@@ -181,7 +181,8 @@ static bool put_asked(km_request *request, const kp_metadata_req_topic *asked, b
         out->error_code = make_topic(cluster, asked->name, creates);
     out->name = asked->name;
     if (((const kp_metadata_req *)request->message)->include_topic_authorized_operations)
-        out->topic_authorized_operations = TOPIC_OPERATIONS; /* of the name: the topic need not be */
+        out->topic_authorized_operations =
+            TOPIC_OPERATIONS; /* of the name: the topic need not be */
     return true;
 }
 
@@ -394,13 +395,16 @@ km_action km_api_describe_topic_partitions(km_request *request, const void *mess
     kp_describe_topic_partitions_resp *out = response;
     if (!cursor_is_valid(asked))
         return refuse_cursor(request, asked, out);
-    size_t count;
+    size_t count = 0;
     kc_bytes *names = sorted_names(request, asked, &count);
     out->topics.items = km_request_alloc(request, count, sizeof *out->topics.items);
     if (!names || !out->topics.items)
         return KM_CLOSE;
     int32_t limit = asked->response_partition_limit;
-    describing work = {request, out, limit < 1 ? 1 : limit > PARTITION_LIMIT ? PARTITION_LIMIT : limit};
+    describing work = {request, out,
+                       limit < 1                 ? 1
+                       : limit > PARTITION_LIMIT ? PARTITION_LIMIT
+                                                 : limit};
     for (size_t i = 0; i < count && !out->next_cursor; i++) {
         int32_t from = 0;
         if (asked->cursor) {

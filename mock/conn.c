@@ -345,7 +345,8 @@ static bool decode(km_conn *conn, served_request *serving, kc_bytes frame)
         request->error = KC_E_UNSUPPORTED_VERSION;
         return true;
     }
-    size_t used = 0; /* What follows is passed over, as Kafka does: librdkafka has sent such bytes. */
+    size_t used =
+        0; /* What follows is passed over, as Kafka does: librdkafka has sent such bytes. */
     return kp_decode_prefix(request->api->request, info.version, info.body, &request->arena,
                             message, &used, &fault) == KC_OK;
 }

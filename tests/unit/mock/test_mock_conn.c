@@ -139,8 +139,8 @@ START_TEST(bytes_behind_a_request_are_passed_over)
     mock_link *link = mock_link_new(world, 1);
     km_conn *conn = mock_conn(link);
     /* Metadata v13 of all topics, as a client wrote it that took the null array for one of four bytes. */
-    static const uint8_t request[] = {0, 0, 0,    18,   0, 3, 0, 13, 0, 0, 0,
-                                      7, 0xff, 0xff, 0, 0, 0, 0, 0,  1, 0, 0};
+    static const uint8_t request[] = {0, 0,    0,    18, 0, 3, 0, 13, 0, 0, 0,
+                                      7, 0xff, 0xff, 0,  0, 0, 0, 0,  1, 0, 0};
     mock_send_bytes(link, kc_span(request, sizeof request - 1));
     ck_assert_uint_eq(km_conn_output(conn).len, 0);
     mock_send_bytes(link, kc_span(request + sizeof request - 1, 1));

@@ -243,7 +243,8 @@ START_TEST(a_cursor_that_is_none_is_refused_for_every_topic_that_is_asked_for)
     mock_topic(world, "a", 3);
     const kp_describe_topic_partitions_req_cursor bad[] = {
         {.topic_name = KC_STR("a"), .partition_index = -1}, {.topic_name = KC_STR("b")}};
-    kp_describe_topic_partitions_req_topic topics[] = {{.name = KC_STR("a")}, {.name = KC_STR("a")}};
+    kp_describe_topic_partitions_req_topic topics[] = {{.name = KC_STR("a")},
+                                                       {.name = KC_STR("a")}};
     for (size_t i = 0; i < sizeof bad / sizeof bad[0]; i++) {
         kp_describe_topic_partitions_req_cursor cursor = bad[i];
         kp_describe_topic_partitions_req request;
