@@ -61,7 +61,7 @@ km_action km_api_list_groups(km_request *request, const void *message, void *res
     size_t pos = 0;
     const km_group *group;
     while ((group = km_group_next(request->cluster, &pos)))
-        count += is_listed(request, group);
+        count++; /* not only those that are listed: to ask who that is may make the coordinators' topic */
     out->groups.items = km_request_alloc(request, count, sizeof *out->groups.items);
     if (!out->groups.items)
         return KM_CLOSE;

@@ -531,6 +531,20 @@ END_TEST
 
 /* ---- little memory ---- */
 
+static int allocations_left = -1; /* the one at 0 fails */
+
+static void *malloc_but_once(size_t size, void *user)
+{
+    (void)user;
+    return allocations_left-- == 0 ? NULL : malloc(size);
+}
+
+static void *realloc_but_once(void *ptr, size_t size, void *user)
+{
+    (void)user;
+    return allocations_left-- == 0 ? NULL : realloc(ptr, size);
+}
+
 /** Send with so much memory for the broker; what it answers is not looked at. */
 static void ask_starved(mock_world *world, int16_t api_key, int16_t version, const void *request,
                         size_t bytes)
@@ -544,9 +558,13 @@ static void ask_starved(mock_world *world, int16_t api_key, int16_t version, con
     ck_assert_int_eq(kp_frame_request(kp_api_by_key(api_key), version, 7, KC_STR("test"), request,
                                       &out, NULL, &fault),
                      KC_OK);
+    kc_alloc before = world->mem.alloc;
+    world->mem.alloc.malloc_fn = malloc_but_once;
+    world->mem.alloc.realloc_fn = realloc_but_once;
     world->mem.limit = world->mem.used + bytes;
     mock_send_bytes(link, kb_buf_bytes(&out));
     world->mem.limit = SIZE_MAX;
+    world->mem.alloc = before;
     kb_buf_cleanup(&out);
     ck_assert(mock_is_closed(link) || km_conn_output(mock_conn(link)).len > 0);
     mock_link_free(link);
@@ -588,6 +606,24 @@ START_TEST(without_memory_a_connection_closes_and_the_groups_stay)
         member(world, "consumer", true);
         ask_all_starved(world, bytes);
         ck_assert_int_eq(describe(world, GROUP, 6)->members.count, 1);
+        mock_free(world);
+    }
+}
+END_TEST
+
+/** To ask who coordinates a group may make the topic that says so: not at first, but when it is asked again. */
+START_TEST(groups_are_listed_whichever_allocation_fails)
+{
+    for (int k = 0; k < 200; k++) {
+        mock_world *world = offsets_world();
+        ck_assert_int_eq(commit(world, &nobody, "t", 0, 1), 0);
+        km_topic_delete(world->cluster,
+                        km_topic_by_name(world->cluster, KC_STR("__consumer_offsets")));
+        kp_list_groups_req request;
+        mock_defaults(KP_API_LIST_GROUPS, &request);
+        allocations_left = k;
+        ask_starved(world, KP_API_LIST_GROUPS, 5, &request, 1 << 20);
+        allocations_left = -1;
         mock_free(world);
     }
 }
