@@ -210,8 +210,8 @@ int16_t km_topic_check(const km_cluster *cluster, kc_bytes name, int32_t partiti
 typedef struct internal_topic {
     const char *name;
     const char *policy, *compression, *retention_ms;
-    bool
-        wants_replicas; /**< min.insync.replicas of 2, and no unsafe leader where it is compacted */
+    /** min.insync.replicas of 2, and no unsafe leader where it is compacted */
+    bool wants_replicas;
 } internal_topic;
 
 static const internal_topic internals[] = {
