@@ -345,10 +345,9 @@ static bool decode(km_conn *conn, served_request *serving, kc_bytes frame)
         request->error = KC_E_UNSUPPORTED_VERSION;
         return true;
     }
-    size_t used =
-        0; /* What follows is passed over, as Kafka does: librdkafka has sent such bytes. */
-    return kp_decode_prefix(request->api->request, info.version, info.body, &request->arena,
-                            message, &used, &fault) == KC_OK;
+    /* Not as strict as the schema: librdkafka, for one, has sent bytes behind a request. */
+    return kp_decode_as_kafka(request->api->request, info.version, info.body, &request->arena,
+                              message, &fault) == KC_OK;
 }
 
 /* ---- who is at the other end ---- */

@@ -13,6 +13,16 @@ kc_err kp_decode_prefix(const kp_message *message, int16_t version, kc_bytes in,
     return read_message(&r, message, msg_out, used_out, fault);
 }
 
+kc_err kp_decode_as_kafka(const kp_message *message, int16_t version, kc_bytes in, kb_arena *arena,
+                          void *msg_out, kp_fault *fault)
+{
+    assert(message && msg_out);
+    reader r = reader_of(version, in, arena);
+    size_t used = 0;
+    r.is_lenient = true;
+    return read_message(&r, message, msg_out, &used, fault);
+}
+
 kc_err kp_decode(const kp_message *message, int16_t version, kc_bytes in, kb_arena *arena,
                  void *msg_out, kp_fault *fault)
 {

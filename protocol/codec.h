@@ -38,6 +38,13 @@ KC_NODISCARD kc_err kp_decode_prefix(const kp_message *message, int16_t version,
                                      kp_fault *fault);
 
 /**
+ * Decode what Kafka's own decoder takes, for who is a broker to any client: bytes may follow, varints be over-long, tags
+ * stand in any order, any byte but 0 is true, and any length below 0 null.
+ */
+KC_NODISCARD kc_err kp_decode_as_kafka(const kp_message *message, int16_t version, kc_bytes in,
+                                       kb_arena *arena, void *msg_out, kp_fault *fault);
+
+/**
  * Decode as kp_decode() does, and tell of every stretch of bytes, in order and without a gap, up to
  * the end or to what is refused (fault->at). Slower, as each has a path made: for tools.
  */

@@ -6,7 +6,8 @@
  * -1, null where the schema allows none, booleans other than 0 and 1, a known tag whose value does
  * not fill its size, tags that repeat or descend (KIP-482 orders them). Lenient: text is not
  * checked for UTF-8, for brokers other than Apache Kafka pass on what clients gave them; a tag in a
- * version before it exists is kept as unknown. */
+ * version before it exists is kept as unknown. What Kafka's own decoder takes all the same passes for
+ * who is a broker to any client (kp_decode_as_kafka()). */
 #ifndef KP_CODEC_READ_H
 #define KP_CODEC_READ_H
 
@@ -27,6 +28,7 @@ typedef struct reader {
     kb_arena *arena;    /* NULL: headers only; unknown tags are dropped      */
     int16_t version;
     bool flexible;
+    bool is_lenient; /* as Kafka's own decoder */
     const char *reason;
     kp_tracer *tracer; /* only where KP_TRACED                               */
 } reader;
@@ -86,7 +88,7 @@ static KP_SELDOM int64_t read_uvarint_slow(reader *r)
         value |= (uint64_t)(byte & 0x7f) << (7 * i);
         if (byte & 0x80)
             continue;
-        if ((byte == 0 && i > 0) || value > UINT32_MAX)
+        if ((byte == 0 && i > 0 && !r->is_lenient) || value > UINT32_MAX)
             break;
         r->pos += i + 1;
         return (int64_t)value;
@@ -127,10 +129,10 @@ KP_IN_LOOP kc_err read_length(reader *r, const uint8_t **pos, bool compact, size
     if (left(r, *pos) < width)
         return truncated(r);
     int32_t length = width == 2 ? (int16_t)kp_load16(*pos) : (int32_t)kp_load32(*pos);
-    if (length < -1)
+    if (length < -1 && !r->is_lenient)
         return refuse(r, KC_ERR_MALFORMED, "length is below -1");
     *pos += width;
-    *out = length;
+    *out = length < 0 ? -1 : length;
     return KC_OK;
 }
 
@@ -164,9 +166,9 @@ static inline kc_err read_bytes(reader *r, const kp_field_desc *field, bool is_i
 
 static inline kc_err read_bool(reader *r, const uint8_t *pos, bool *out)
 {
-    if (*pos > 1)
+    if (*pos > 1 && !r->is_lenient)
         return refuse(r, KC_ERR_MALFORMED, "boolean is neither 0 nor 1");
-    *out = *pos == 1;
+    *out = *pos != 0;
     return KC_OK;
 }
 
@@ -383,7 +385,7 @@ static kc_err read_tag(reader *r, kp_fault *fault, const kp_struct_desc *desc, u
     uint32_t size = 0;
     KB_TRY(read_uvarint(r, &r->pos, &tag));
     tell(r, r->pos, KC_WIRE_TAG, NULL, tag);
-    if ((int64_t)tag <= *last)
+    if ((int64_t)tag <= *last && !r->is_lenient)
         return refuse(r, KC_ERR_MALFORMED, "tags do not ascend");
     *last = tag;
     KB_TRY(read_uvarint(r, &r->pos, &size));

@@ -150,6 +150,26 @@ START_TEST(bytes_behind_a_request_are_passed_over)
 }
 END_TEST
 
+START_TEST(what_kafkas_decoder_takes_is_taken)
+{
+    /* Metadata v10 of no topic, behind the correlation id: client id, header's tags, the body. */
+    const kc_bytes bodies[] = {KC_STR("\xff\xff\0\1\0\0\xff\0"),   /* a boolean of 255 */
+                               KC_STR("\xff\xff\0\x81\0\0\0\0\0"), /* a count in two bytes */
+                               KC_STR("\xff\xff\0\1\0\0\0\2\x64\1a\x63\1b"), /* tags that descend */
+                               KC_STR("\xff\xff\0\1\0\0\0\2\x63\1a\x63\1b")}; /* one twice */
+    mock_world *world = mock_new(1);
+    for (size_t i = 0; i < sizeof bodies / sizeof bodies[0]; i++) {
+        mock_link *link = mock_link_new(world, 1);
+        const uint8_t head[] = {0, 0, 0, (uint8_t)(8 + bodies[i].len), 0, 3, 0, 10, 0, 0, 0, 1};
+        mock_send_bytes(link, kc_span(head, sizeof head));
+        mock_send_bytes(link, bodies[i]);
+        ck_assert(!mock_is_closed(link));
+        ck_assert_uint_gt(km_conn_output(mock_conn(link)).len, 0);
+    }
+    mock_free(world);
+}
+END_TEST
+
 static void produce_without_answer(mock_link *link)
 {
     kp_produce_req request;
