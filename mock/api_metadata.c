@@ -46,11 +46,34 @@ static bool put_features(km_request *request, kp_api_versions_resp *out)
     return true;
 }
 
+static bool is_letter_or_digit(uint8_t c)
+{
+    return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9');
+}
+
+/** Letters and digits, with '-' and '.' between them (KIP-511). */
+static bool is_software_word(kc_bytes word)
+{
+    for (size_t i = 0; i < word.len; i++) {
+        bool is_between = i > 0 && i + 1 < word.len;
+        if (!is_letter_or_digit(word.ptr[i]) &&
+            !(is_between && (word.ptr[i] == '-' || word.ptr[i] == '.')))
+            return false;
+    }
+    return word.len > 0;
+}
+
 km_action km_api_api_versions(km_request *request, const void *message, void *response)
 {
-    (void)message;
+    const kp_api_versions_req *asked = message;
     kp_api_versions_resp *out = response;
     out->error_code = km_check_broker(request);
+    if (!out->error_code && request->version >= 3 &&
+        !(is_software_word(asked->client_software_name) &&
+          is_software_word(asked->client_software_version))) {
+        out->error_code = KC_E_INVALID_REQUEST;
+        return KM_ANSWER;
+    }
     out->api_keys.items = km_request_alloc(request, kp_api_count(), sizeof *out->api_keys.items);
     if (!out->api_keys.items)
         return KM_CLOSE;

@@ -99,6 +99,27 @@ START_TEST(an_unknown_version_of_api_versions_is_answered_with_error_35_in_versi
 }
 END_TEST
 
+START_TEST(a_client_whose_software_has_no_proper_name_is_told_no_versions)
+{
+    static const struct {
+        const char *name, *version;
+        int16_t error;
+    } cases[] = {{"my-client.c", "1.0-rc1", 0},          {"", "1", KC_E_INVALID_REQUEST},
+                 {"name", "", KC_E_INVALID_REQUEST},     {"my client", "1", KC_E_INVALID_REQUEST},
+                 {"name", "1.0-", KC_E_INVALID_REQUEST}, {"-name", "1.0", KC_E_INVALID_REQUEST}};
+    mock_world *world = mock_new(1);
+    mock_link *link = mock_link_new(world, 1);
+    for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
+        kp_api_versions_req request = {.client_software_name = kc_str(cases[i].name),
+                                       .client_software_version = kc_str(cases[i].version)};
+        const kp_api_versions_resp *response = mock_ask(link, KP_API_API_VERSIONS, 4, &request);
+        ck_assert_int_eq(response->error_code, cases[i].error);
+        ck_assert_int_eq(response->api_keys.count > 0, cases[i].error == 0);
+    }
+    mock_free(world);
+}
+END_TEST
+
 START_TEST(what_is_not_served_closes_the_connection)
 {
     const uint8_t unknown_api[] = {0, 0, 0, 10, 0x7f, 0, 0, 0, 0, 0, 0, 1, 0xff, 0xff};
