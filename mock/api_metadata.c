@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: LicenseRef-OfficeFlow
  * What the cluster is: ApiVersions, Metadata, DescribeCluster, DescribeTopicPartitions. */
 #include "mock/api.h"
+#include "mock/twice.h"
 #include "protocol/base/names.h"
 
 #include <stdlib.h>
@@ -204,8 +205,7 @@ static bool put_asked(km_request *request, const kp_metadata_req_topic *asked, b
         out->error_code = make_topic(cluster, asked->name, creates);
     out->name = asked->name;
     if (((const kp_metadata_req *)request->message)->include_topic_authorized_operations)
-        out->topic_authorized_operations =
-            TOPIC_OPERATIONS; /* of the name: the topic need not be */
+        out->topic_authorized_operations = TOPIC_OPERATIONS; /* of a name, there or not */
     return true;
 }
 
@@ -218,6 +218,35 @@ static bool has_ids(const kp_metadata_req *asked)
     return false;
 }
 
+/** Whom to answer for once, as Kafka makes a set of them. NULL: no memory. */
+static const km_twice *find_twice(km_request *request, const kp_metadata_req *asked)
+{
+    size_t count = (size_t)asked->topics.count;
+    kc_bytes *names = km_request_alloc(request, count, sizeof *names);
+    if (!names)
+        return NULL;
+    for (size_t i = 0; i < count; i++)
+        names[i] = kc_uuid_is_zero(asked->topics.items[i].topic_id) ? asked->topics.items[i].name
+                                                                    : KC_NULL;
+    return km_twice_find(request, names, asked->topics.count);
+}
+
+static bool put_named_topics(km_request *request, const kp_metadata_req *asked,
+                             kp_metadata_resp *out)
+{
+    bool creates = request->cluster->options.auto_create_topics && asked->allow_auto_topic_creation;
+    bool by_id = has_ids(asked);
+    const km_twice *twice = find_twice(request, asked);
+    for (int32_t i = 0; twice && i < asked->topics.count; i++) {
+        const kp_metadata_req_topic *topic = &asked->topics.items[i];
+        if (twice[i] == KM_TWICE_AGAIN || (by_id && kc_uuid_is_zero(topic->topic_id)))
+            continue;
+        if (!put_asked(request, topic, creates, &out->topics.items[out->topics.count++]))
+            return false;
+    }
+    return twice != NULL;
+}
+
 static bool put_topics(km_request *request, const kp_metadata_req *asked, kp_metadata_resp *out)
 {
     km_cluster *cluster = request->cluster;
@@ -227,17 +256,13 @@ static bool put_topics(km_request *request, const kp_metadata_req *asked, kp_met
     out->topics.items = km_request_alloc(request, count, sizeof *out->topics.items);
     if (!out->topics.items)
         return false;
-    bool creates = cluster->options.auto_create_topics && asked->allow_auto_topic_creation;
-    bool by_id = has_ids(asked);
+    if (!is_all)
+        return put_named_topics(request, asked, out);
     size_t pos = 0;
-    for (size_t i = 0; i < count; i++) {
-        if (by_id && kc_uuid_is_zero(asked->topics.items[i].topic_id))
-            continue;
-        kp_metadata_resp_topic *item = &out->topics.items[out->topics.count++];
-        if (!(is_all ? put_topic(request, kb_map_next(&cluster->topics, &pos), item)
-                     : put_asked(request, &asked->topics.items[i], creates, item)))
+    for (size_t i = 0; i < count; i++)
+        if (!put_topic(request, kb_map_next(&cluster->topics, &pos),
+                       &out->topics.items[out->topics.count++]))
             return false;
-    }
     return true;
 }
 
@@ -364,7 +389,7 @@ static bool describe_topic(describing *work, kc_bytes name, int32_t from)
         &work->out->topics.items[work->out->topics.count++];
     const km_topic *topic = km_topic_by_name(request->cluster, name);
     out->name = name;
-    out->topic_authorized_operations = TOPIC_OPERATIONS; /* of the name: the topic need not be */
+    out->topic_authorized_operations = TOPIC_OPERATIONS; /* of a name, there or not */
     out->error_code = km_check_broker(request);
     if (!out->error_code && !topic)
         out->error_code = km_topic_name_is_valid(name) ? KC_E_UNKNOWN_TOPIC_OR_PARTITION

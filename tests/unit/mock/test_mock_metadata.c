@@ -163,6 +163,24 @@ START_TEST(metadata_makes_a_topic_that_is_asked_for_and_names_its_leaders_the_ne
 }
 END_TEST
 
+START_TEST(metadata_of_a_name_given_twice_comes_once)
+{
+    mock_world *world = mock_new(1);
+    mock_topic(world, "a", 1);
+    kp_metadata_req_topic topics[] = {
+        {.name = KC_STR("a")}, {.name = KC_STR("b")}, {.name = KC_STR("a")}};
+    kp_metadata_req request;
+    mock_defaults(KP_API_METADATA, &request);
+    request.topics.items = topics;
+    request.topics.count = 3;
+    const kp_metadata_resp *response =
+        mock_ask(mock_link_new(world, 1), KP_API_METADATA, 13, &request);
+    ck_assert_int_eq(response->topics.count, 2);
+    ck_assert(kc_bytes_equal(response->topics.items[1].name, KC_STR("b")));
+    mock_free(world);
+}
+END_TEST
+
 START_TEST(metadata_by_id_passes_over_names)
 {
     mock_world *world = mock_new(1);
