@@ -66,6 +66,9 @@ static void on_ended(kn_watch *watch, uint32_t events)
     (void)events;
     if (read(watch->fd, &count, sizeof count) < 0)
         return;
+    // on its last instructions; one that is not joined may look like a leak to who checks at exit
+    pthread_join(work->thread, NULL);
+    work->is_running = false;
     kn_loop_unwatch(work->loop, watch);
     work->done(work);
 }
@@ -79,15 +82,14 @@ static kc_err start(kn_work *work, kn_job *job, kc_error *err)
     kc_err watched = kn_loop_watch(work->loop, &work->watch, EPOLLIN);
     if (watched != KC_OK)
         return kb_error_set(err, watched, "a worker can't be watched");
-    pthread_t id;
     atomic_fetch_add(&job->holders, 1);
-    int failed = kn_thread_create(&id, work_through, job);
+    int failed = kn_thread_create(&work->thread, work_through, job);
     if (failed != 0) {
         kn_loop_unwatch(work->loop, &work->watch);
         atomic_fetch_sub(&job->holders, 1);
         return kb_error_errno(err, KC_ERR_IO, failed, "a worker could not be started");
     }
-    pthread_detach(id);
+    work->is_running = true;
     return KC_OK;
 }
 
@@ -120,6 +122,9 @@ void kn_work_end(kn_work *work)
     if (!job)
         return;
     work->job = NULL;
+    if (work->is_running)
+        pthread_detach(work->thread);
+    work->is_running = false;
     kn_loop_unwatch(work->loop, &work->watch);
     let_go(job);
 }

@@ -25,7 +25,9 @@ typedef struct kn_work {
     kn_loop *loop;
     void (*done)(struct kn_work *work); /**< from a loop turn, once: the call returned */
     void *user;
-    kn_job *job; /**< private; NULL: idle */
+    kn_job *job;      /**< private; NULL: idle */
+    pthread_t thread; /**< private; joined when it has ended, or left to itself */
+    bool is_running;  /**< private                                             */
     kn_watch watch;
 } kn_work;
 

@@ -300,7 +300,7 @@ class Tests(Case):
 
     def test_json_of_what_is_served_has_no_api_that_is_not(self):
         _, where = self.start_broker()
-        answer = self.call("ApiVersions", {}, "-b", where)
+        answer = self.call("ApiVersions", {"clientSoftwareName": "test", "clientSoftwareVersion": "1"}, "-b", where)
         self.assertEqual(answer["errorCode"], 0)
         self.assertTrue({3, 18, 19} <= {api["apiKey"] for api in answer["apiKeys"]}, json.dumps(answer))
 

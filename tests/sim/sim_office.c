@@ -148,6 +148,8 @@ void office_watch(sim_world *sim, office_ledger *ledger)
             if (!offset || offset->offset == log->committed)
                 continue;
             log->committed = offset->offset;
+            if (log->reached < log->committed)
+                log->reached = log->committed;
             if (done_until(ledger, t, p) < log->committed)
                 sim_fail(sim,
                          "%s-%d is committed at %lld, and %lld is neither handled nor put away",
@@ -163,7 +165,7 @@ bool office_is_done(sim_world *sim, office_ledger *ledger)
     office_watch(sim, ledger);
     for (int t = 0; t < sim->topic_count; t++)
         for (int32_t p = 0; reader_of(ledger, t) && p < sim->topics[t].partitions; p++)
-            if (ledger->logs[t][p].committed <
+            if (ledger->logs[t][p].reached <
                 km_partition_find(sim->cluster, kc_str(sim->topics[t].name), p)->log.high_watermark)
                 return false;
     return true;

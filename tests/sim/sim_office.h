@@ -81,6 +81,7 @@ typedef struct office_log {
     int64_t begun;          /**< of ROLE_EVENTS: all below were given to a handler once       */
     int64_t done;           /**< all below may be committed                                   */
     int64_t committed;      /**< as last looked at                                            */
+    int64_t reached;        /**< the furthest it was committed                                */
     office_copy *copies;    /**< of ROLE_EVENTS, by offset                                    */
     office_origin *origins; /**< of the others, by offset                                     */
     int64_t cap;

@@ -18,7 +18,9 @@
  *   - a letter's offset is committed only when it is released, in quarantine or left to an operator;
  *   - what states and notices tell has come about, and nobody is told of a redrive after what became of it;
  *   - in the end each letter that may be touched was redriven with success, or is in quarantine.
- * Not promised: that an event is handled or dies only once (at least once), or that a dead event was never handled. */
+ * Not promised: that an event is handled or dies only once (at least once), or that a dead event was never handled; that
+ * a committed offset never goes back: a commit that was sent and never answered may take effect late, after the one
+ * behind it, and stands until the next one. */
 #include "tests/sim/sim_office_hosts.h"
 
 #include <stdio.h>
