@@ -14,8 +14,6 @@
 
 #include <kafkac/unstable/errors.h>
 
-#include <stdlib.h>
-
 #define PROTOCOL_TYPE       "consumer"
 #define PROTOCOL_NAME       "range"
 #define JOIN_VERSION_STATIC 5
@@ -131,11 +129,8 @@ static kc_err use_topics(kc_consumer *consumer, size_t name_count)
         for (int32_t t = 0; t < member->assign_members[i].topic_count; t++)
             if (kc_topic_name_is_valid(member->assign_members[i].topics[t]))
                 names[count++] = member->assign_members[i].topics[t];
-    if (count > 1)
-        qsort(names, count, sizeof *names, kb_compare_items);
+    count = kb_names_sort(names, count);
     for (size_t i = 0; i < count && err == KC_OK; i++) {
-        if (i > 0 && kc_bytes_equal(names[i], names[i - 1]))
-            continue;
         err = kc_metadata_use(consumer->client->metadata, names[i], &topics[used].meta);
         used += err == KC_OK;
     }

@@ -7,8 +7,6 @@
 #include "client/consumer_part.h"
 #include "protocol/base/error.h"
 
-#include <stdlib.h>
-
 static void unuse_topics(kc_consumer *consumer, kc_meta_topic **uses, size_t count)
 {
     for (size_t i = 0; i < count; i++)

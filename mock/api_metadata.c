@@ -4,8 +4,6 @@
 #include "mock/twice.h"
 #include "protocol/base/names.h"
 
-#include <stdlib.h>
-
 /* ---- ApiVersions (KIP-35, KIP-511, KIP-584) ---- */
 
 /** Of 4.3, where all is on but the groups of Kafka Streams, which are not served. */
@@ -356,11 +354,7 @@ static kc_bytes *sorted_names(km_request *request, const kp_describe_topic_parti
                        : kc_str(((const km_topic *)kb_map_next(&cluster->topics, &pos))->name);
     if (!names)
         return NULL;
-    qsort(names, count, sizeof *names, kb_compare_items);
-    *count_out = 0;
-    for (size_t i = 0; i < count; i++)
-        if (i == 0 || kb_compare(names[i], names[i - 1]) != 0)
-            names[(*count_out)++] = names[i];
+    *count_out = kb_names_sort(names, count);
     return names;
 }
 

@@ -8,8 +8,6 @@
 #include "mock/consumer_group_core.h"
 #include "protocol/base/error.h"
 
-#include <stdlib.h>
-
 #define REFRESH_LEAST_US ((int64_t)10 * 1000000)
 /** group.consumer.regex.refresh.interval.ms */
 #define REFRESH_MOST_US ((int64_t)600 * 1000000)

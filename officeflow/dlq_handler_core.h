@@ -166,6 +166,11 @@ void of_dlq_notice_letter(of_dlq_handler *handler, enum of_dlq_notice_kind kind,
                           const of_dead_letter *letter, const char *reason, int64_t due_ms);
 
 /* dlq_handler_view.c */
+/** Does the view say that the letter that died after `redrive` releases was redriven, or put to rest? */
+static inline bool of_dlq_is_overtaken(const of_dlq_seen *seen, int32_t redrive)
+{
+    return seen && of_state_is_above(seen->state, seen->redrive, OF_DEAD_SCHEDULED, redrive);
+}
 const of_dlq_seen *of_dlq_view_find(const of_dlq_handler *handler, const char *id);
 /** Take what stands above what is known; out of memory is no error: the view forgets anyway. */
 void of_dlq_view_put(of_dlq_handler *handler, const char *id, of_dead_state state, int32_t redrive,

@@ -255,8 +255,7 @@ of_dlq_fate of_dlq_decide(const of_policy *policy, const of_dead_letter *letter,
     int64_t since = letter->first_ms > 0 ? letter->first_ms : letter->last_ms;
     *reason_out = "";
     // redriven, quarantined, discarded, handled, or dead once more since: not this death's turn
-    if (seen && !OF_VARIANT(STATES_IGNORED) &&
-        of_state_is_above(seen->state, seen->redrive, OF_DEAD_SCHEDULED, n))
+    if (of_dlq_is_overtaken(seen, n) && !OF_VARIANT(STATES_IGNORED))
         return OF_DLQ_FATE_DUPLICATE;
     if (policy->redrive_by_operator_only && !OF_VARIANT(STRICT_REDRIVEN))
         *reason_out = "its family is kept in order";

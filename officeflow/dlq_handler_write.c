@@ -103,12 +103,11 @@ static void take_back_release(of_parked *p)
         cause->state = OF_CAUSE_FREE;
 }
 
-/** Redriven, or settled, as far as others told: by them, or by a write of ours that was not acknowledged. */
-static bool is_overtaken(const of_parked *p)
+/** By another handler, or by our own write that was not acknowledged: what came of it was heard. */
+static bool is_released(const of_parked *p)
 {
-    const of_dlq_seen *seen = of_dlq_view_find(p->handler, p->letter.id);
-    return seen &&
-           of_state_is_above(seen->state, seen->redrive, OF_DEAD_SCHEDULED, p->letter.redrives);
+    return p->step == OF_DLQ_STEP_RELEASE &&
+           of_dlq_is_overtaken(of_dlq_view_find(p->handler, p->letter.id), p->letter.redrives);
 }
 
 static void write_failed(of_parked *p, kc_err err, const kc_error *error)
@@ -117,8 +116,7 @@ static void write_failed(of_parked *p, kc_err err, const kc_error *error)
                         err == KC_ERR_TOO_LARGE;
     p->is_writing = false;
     take_back_release(p);
-    // taken away: whoever has it now does it again; or its release is known from what came of it
-    if (!p->part || (p->step == OF_DLQ_STEP_RELEASE && is_overtaken(p))) {
+    if (!p->part || is_released(p)) { // taken away: whoever has it now does it again
         of_dlq_done(p);
         return;
     }

@@ -15,6 +15,17 @@ int kb_compare_items(const void *a, const void *b)
     return kb_compare(*(const kc_bytes *)a, *(const kc_bytes *)b);
 }
 
+size_t kb_names_sort(kc_bytes *items, size_t count)
+{
+    size_t kept = 0;
+    if (count > 1)
+        qsort(items, count, sizeof *items, kb_compare_items);
+    for (size_t i = 0; i < count; i++)
+        if (i == 0 || kb_compare(items[kept - 1], items[i]) != 0)
+            items[kept++] = items[i];
+    return kept;
+}
+
 kc_err kb_names_new(kb_mem *mem, const kc_bytes *items, size_t count, kb_names **names_out)
 {
     size_t text = 0;
@@ -23,14 +34,9 @@ kc_err kb_names_new(kb_mem *mem, const kc_bytes *items, size_t count, kb_names *
     kb_names *names = kb_mem_alloc(mem, sizeof *names + count * sizeof *items + text);
     if (!names)
         return KC_ERR_NOMEM;
-    if (count > 0) {
+    if (count > 0)
         memcpy(names->items, items, count * sizeof *items);
-        qsort(names->items, count, sizeof *items, kb_compare_items);
-    }
-    names->count = 0;
-    for (size_t i = 0; i < count; i++)
-        if (i == 0 || kb_compare(names->items[names->count - 1], names->items[i]) != 0)
-            names->items[names->count++] = names->items[i];
+    names->count = kb_names_sort(names->items, count);
     uint8_t *to = (uint8_t *)(names->items + count);
     for (size_t i = 0; i < names->count; i++) {
         kc_bytes from = names->items[i];

@@ -9,6 +9,8 @@
 int kb_compare(kc_bytes a, kc_bytes b);
 /** The same of two kc_bytes, for qsort() and bsearch(). */
 int kb_compare_items(const void *a, const void *b);
+/** Sort in place, each once; how many are left. */
+size_t kb_names_sort(kc_bytes *items, size_t count);
 
 /** Sorted, each once; the bytes stand behind: one block, kb_mem_free() ends it. */
 typedef struct kb_names {
